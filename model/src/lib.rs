@@ -1,1 +1,20 @@
-//! 
+//! What a record is: messages, readings, states, verdicts, incidents, rows, and device types as data.
+//!
+//! This crate is arithmetic and names: no clock, no files, no network. Everything else in the workspace imports it and
+//! it imports nothing of theirs.
+
+pub mod device;
+pub mod hash;
+pub mod incident;
+pub mod message;
+pub mod recording;
+pub mod row;
+pub mod state;
+pub mod tables;
+pub mod time;
+
+pub use device::{Catalogue, DeviceType};
+pub use incident::{Contribution, Incident, IncidentStatus};
+pub use message::{DeadLetterReason, Message};
+pub use row::{Row, Value, Version};
+pub use state::{Aggregate, Finding, Judgement, Method, Severity, StateView, Verdict};

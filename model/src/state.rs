@@ -1,0 +1,149 @@
+//! A state (one device, one window) and what the methods say of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::device::DeviceType;
+use crate::incident::Incident;
+
+/// One metric of one device over one window.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Aggregate {
+    /// The reading with the highest (timestamp, partition, offset).
+    pub last: f64,
+    /// Sum in (timestamp, partition, offset) order divided by the count.
+    pub mean: f64,
+    /// Lowest reading.
+    pub min: f64,
+    /// Highest reading.
+    pub max: f64,
+    /// Readings in the window, duplicates not counted; at least 1.
+    pub count: u32,
+}
+
+/// A state as the detectors see it. Metrics are in slots: slot numbers are given to a device's metrics in the order
+/// (first window, name), never change afterwards, and so depend on the records alone.
+#[derive(Clone, Copy, Debug)]
+pub struct StateView<'a> {
+    /// Window start, milliseconds since the epoch.
+    pub start_ms: i64,
+    /// Window width in milliseconds.
+    pub width_ms: i64,
+    /// `None` for a type that the catalogue lacks.
+    pub device_type: Option<&'a DeviceType>,
+    /// Metric names by slot.
+    pub names: &'a [String],
+    /// Aggregates by slot, same length as `names`; `None`: no reading in this window.
+    pub metrics: &'a [Option<Aggregate>],
+}
+
+impl StateView<'_> {
+    /// The aggregate of a metric by name, if it has a reading in this window.
+    pub fn metric(&self, name: &str) -> Option<&Aggregate> {
+        let slot = self.names.iter().position(|known| known == name)?;
+        self.metrics[slot].as_ref()
+    }
+}
+
+/// The four independent methods, in their fixed order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// Limits and relations from the catalogue.
+    Rules,
+    /// Incremental statistics of each metric and of all together.
+    Statistics,
+    /// Cosine to the centroid of the device's own normal states.
+    Fingerprint,
+    /// Too few near neighbours among earlier normal states.
+    Similar,
+}
+
+impl Method {
+    /// All methods in order.
+    pub const ALL: [Method; 4] = [Method::Rules, Method::Statistics, Method::Fingerprint, Method::Similar];
+
+    /// The name used in rows and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::Rules => "rules",
+            Method::Statistics => "statistics",
+            Method::Fingerprint => "fingerprint",
+            Method::Similar => "similar",
+        }
+    }
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// One method.
+    Info,
+    /// Two methods.
+    Warning,
+    /// Three or more, or a critical rule.
+    Critical,
+}
+
+impl Severity {
+    /// The name used in rows and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Severity::Info => "info",
+            Severity::Warning => "warning",
+            Severity::Critical => "critical",
+        }
+    }
+}
+
+/// One reason behind a verdict, with the numbers to redo it by hand.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Finding {
+    /// What was found: a rule's id, or one of the words of the detectors (`residual`, `range`, `season`, `jump`,
+    /// `level`, `stuck`, `missing`, `silent`, `centroid`, `neighbours`).
+    pub kind: String,
+    /// The metric it is about; `None` where it is about the whole state.
+    pub metric: Option<String>,
+    /// What was seen, in the metric's unit (or the method's own scale where `metric` is `None`).
+    pub observed: f64,
+    /// What was expected, same unit.
+    pub expected: Option<f64>,
+    /// The score that was compared, in the detector's own scale.
+    pub score: f64,
+    /// The limit it was compared with, same scale as `score`.
+    pub limit: f64,
+    /// The metric's unit, empty where unknown.
+    pub unit: String,
+    /// One sentence for a person.
+    pub text: String,
+}
+
+/// What one method says of one state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// Which method.
+    pub method: Method,
+    /// From 0 (as usual) to 1 (never seen).
+    pub score: f64,
+    /// `None`: nothing to report.
+    pub severity: Option<Severity>,
+    /// Progress of the warm-up from 0 to 1; a method below 1 reports nothing.
+    pub warm_up: f64,
+    /// Why, strongest first.
+    pub findings: Vec<Finding>,
+}
+
+/// What all methods together say of one state.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// One verdict a method, in the order of [`Method::ALL`].
+    pub verdicts: Vec<Verdict>,
+    /// Consensus; `None`: normal.
+    pub severity: Option<Severity>,
+    /// Consensus score from 0 to 1.
+    pub score: f64,
+    /// The metric vector (standardised metrics by slot, then one constant component); `None` before the warm-up.
+    pub vector: Option<Vec<f64>>,
+    /// Incidents that opened, grew or closed with this state.
+    pub incidents: Vec<Incident>,
+}
