@@ -113,7 +113,7 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
     };
     let number: f64 = number.parse().map_err(|_| format!("duration {text:?} has no number"))?;
     let ms = number * scale_ms;
-    if !(ms >= 0.0 && ms <= 1e15) {
+    if !(0.0..=1e15).contains(&ms) {
         return Err(format!("duration {text:?} is out of range"));
     }
     #[expect(clippy::cast_possible_truncation, reason = "checked against the range above")]
