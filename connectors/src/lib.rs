@@ -1,1 +1,230 @@
+//! Speaks to the outside: where messages come from, where rows go, what makes a vector of a state.
 //!
+//! It has never heard of windows, detectors or workers, so that it is tested with no dataflow running. Each service has a
+//! file of its own; `memory` holds repeatable stand-ins that keep the same contracts (`tests/` holds all of them to it).
+
+mod error;
+mod url;
+
+pub use error::{SourceError, StoreError};
+pub use url::{open_source, open_store};
+
+use std::ops::ControlFlow;
+
+use model::tables::TableId;
+
+/// A message as a source delivers it; its bytes live until the callback returns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SourceMessage<'a> {
+    /// Offset in its partition.
+    pub offset: i64,
+    /// The broker's time of appending, milliseconds since the epoch.
+    pub broker_ms: i64,
+    /// The bytes as sent; `None` is a tombstone.
+    pub bytes: Option<&'a [u8]>,
+}
+
+/// What a partition delivers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A message.
+    Message(SourceMessage<'a>),
+    /// A recorded idle mark: before `offset` is read, the partition's watermark is at least `watermark_ms`.
+    Mark {
+        /// The next offset of the partition.
+        offset: i64,
+        /// Watermark in milliseconds.
+        watermark_ms: i64,
+    },
+}
+
+impl Event<'_> {
+    /// Offset of the message, or the one that the mark stands in front of.
+    pub fn offset(&self) -> i64 {
+        match self {
+            Event::Message(message) => message.offset,
+            Event::Mark { offset, .. } => *offset,
+        }
+    }
+}
+
+/// How a poll ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// So many events were delivered, and there may be more at once. Zero: still looking through what belongs to other
+    /// partitions; neither idle nor finished.
+    Ready(usize),
+    /// Nothing now; there may be something later.
+    Empty,
+    /// Nothing now, and everything that the log holds has been read; a live source may get more.
+    EndReached,
+    /// The finite source will never deliver anything more.
+    Finished,
+}
+
+/// A topic, live or recorded.
+pub trait Source: Send + Sync {
+    /// The topic's name.
+    fn topic(&self) -> &str;
+    /// For a finite recording a fingerprint of what it holds, for a live topic its name. A checkpoint is only good for a
+    /// source with the same identity.
+    fn identity(&self) -> String;
+    /// The partitions, rising.
+    fn partitions(&self) -> Vec<u32>;
+    /// How many messages there are, if that is known.
+    fn messages_total(&self) -> Option<u64>;
+    /// Starts reading a partition with the first event whose offset is at least `offset`.
+    ///
+    /// # Errors
+    /// If the partition does not exist or its log can't be opened.
+    fn open(&self, partition: u32, offset: i64) -> Result<Box<dyn PartitionReader>, SourceError>;
+}
+
+/// Reads one partition in offset order. Used on one thread only.
+pub trait PartitionReader {
+    /// Hands over at most `max` events and does not block for long.
+    ///
+    /// # Errors
+    /// If the log can't be read any further; polling again after an error gives the same error or goes on behind what was
+    /// delivered, never skips.
+    fn poll(&mut self, max: usize, each: &mut dyn FnMut(Event<'_>)) -> Result<Poll, SourceError>;
+}
+
+/// A job's state at a cut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Rises from one checkpoint to the next.
+    pub id: u64,
+    /// What the parts are; the store doesn't look into it.
+    pub manifest: Vec<u8>,
+    /// Named parts; each may be many megabytes.
+    pub parts: Vec<(String, Vec<u8>)>,
+}
+
+/// A partition's watermark was raised while the partition had nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct IdleMark {
+    /// The partition.
+    pub partition: u32,
+    /// Next offset of the partition.
+    pub offset: i64,
+    /// Watermark in milliseconds.
+    pub watermark_ms: i64,
+}
+
+/// What a person asked of the job, kept so that a replay repeats it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Control {
+    /// Start of the window in which it takes effect.
+    pub window_ms: i64,
+    /// Tells apart the controls of one window and orders them.
+    pub id: String,
+    /// What was asked; the store doesn't look into it.
+    pub body: Vec<u8>,
+}
+
+/// Who works on a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeaseOwner {
+    /// Name of the machine or container.
+    pub host: String,
+    /// Process on it.
+    pub pid: u32,
+    /// Tells apart two processes that had the same number one after the other.
+    pub instance: String,
+    /// When the job started, milliseconds since the epoch.
+    pub started_ms: i64,
+}
+
+/// Where rows and the job's bookkeeping go. Whatever a method wrote is durable when it returns: it survives the death of
+/// the process at any later moment.
+pub trait Store: Send {
+    /// Writes rows. Twice is the same as once: for one key the row with the higher version wins, and among equal versions
+    /// the one written later.
+    ///
+    /// # Errors
+    /// If a row does not fit its table (nothing was written then) or the store fails; writing all rows again is safe.
+    fn write(&mut self, rows: &[model::Row]) -> Result<(), StoreError>;
+
+    /// Writes a checkpoint, which is durable only together with all earlier writes. Then all but the last two are removed;
+    /// those with an id above it too, for they are damaged ones that the job did not resume from.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn write_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError>;
+
+    /// The newest checkpoint that is whole; damaged ones are skipped with a warning.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn latest_checkpoint(&mut self) -> Result<Option<Checkpoint>, StoreError>;
+
+    /// Records idle marks; of two in front of the same offset the higher watermark stays.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn write_marks(&mut self, marks: &[IdleMark]) -> Result<(), StoreError>;
+
+    /// All idle marks by partition and offset.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn marks(&mut self) -> Result<Vec<IdleMark>, StoreError>;
+
+    /// Records what people asked for; the same window and id replaces.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn write_controls(&mut self, controls: &[Control]) -> Result<(), StoreError>;
+
+    /// All controls by window and id.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn controls(&mut self) -> Result<Vec<Control>, StoreError>;
+
+    /// Takes the store for one job. A second call by the same handle changes nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] while another live job holds it. A dead owner on the same host is taken over at once.
+    fn acquire_lease(&mut self, owner: &LeaseOwner) -> Result<(), StoreError>;
+
+    /// Gives the store back; nothing happens if this handle does not hold it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn release_lease(&mut self) -> Result<(), StoreError>;
+
+    /// Hands over the rows of a table whose leading key columns equal `prefix`, in key order, until `each` breaks. Rows are
+    /// fetched by the page, so rows written meanwhile may or may not be seen.
+    ///
+    /// # Errors
+    /// If the store fails or holds something that is no row of this table.
+    fn scan(
+        &mut self,
+        table: TableId,
+        prefix: &[model::Value],
+        each: &mut dyn FnMut(model::Row) -> ControlFlow<()>,
+    ) -> Result<(), StoreError>;
+
+    /// How many rows a table has.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn count(&mut self, table: TableId) -> Result<u64, StoreError>;
+
+    /// Removes everything, bookkeeping included, so that nothing hides a later replay. A lease of this handle stays.
+    ///
+    /// # Errors
+    /// [`StoreError::Held`] while another live job holds the store; otherwise if the store fails.
+    fn clear(&mut self) -> Result<(), StoreError>;
+}
+
+/// Makes a vector of a state's metric vector.
+pub trait Embedder: Send {
+    /// Names what made a vector; vectors of different methods are never compared.
+    fn method(&self) -> &str;
+    /// The vector of norm 1, or `None` if these values have none. `names` belongs to the leading components; a further
+    /// component is the constant one.
+    fn embed(&mut self, vector: &[f64], names: &[String]) -> Option<Vec<f32>>;
+}

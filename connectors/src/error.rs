@@ -1,0 +1,127 @@
+//! What can go wrong outside: what was tried, where, and what helps. The cause is part of the message, so it is not named
+//! as the error's source too: printing the chain would say it twice.
+
+use std::error::Error;
+
+use crate::LeaseOwner;
+
+/// The cause below, whatever made it.
+pub(crate) type Cause = Box<dyn Error + Send + Sync>;
+
+/// A source can't be read.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The address names no source.
+    #[error("source {url:?} {problem}; sources are {known}")]
+    Url {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What there is.
+        known: &'static str,
+    },
+    /// The system refused.
+    #[error("could not {action} {place:?}: {cause}; {help}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// Where.
+        place: String,
+        /// What helps.
+        help: &'static str,
+        /// Why.
+        cause: std::io::Error,
+    },
+    /// A line of a recording is wrong.
+    #[error("recording {place:?}, line {line}: {problem}")]
+    Line {
+        /// The file.
+        place: String,
+        /// Counted from 1.
+        line: u64,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The recording as a whole is wrong.
+    #[error("recording {place:?} {problem}")]
+    Recording {
+        /// The file.
+        place: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no such partition.
+    #[error("topic {topic:?} has no partition {partition}")]
+    Partition {
+        /// The topic.
+        topic: String,
+        /// As asked for.
+        partition: u32,
+    },
+}
+
+/// A store can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The address names no store.
+    #[error("store {url:?} {problem}; stores are {known}")]
+    Url {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+        /// What there is.
+        known: &'static str,
+    },
+    /// The service or file failed.
+    #[error("could not {action} store {place:?}: {cause}; {help}")]
+    Failed {
+        /// What was tried.
+        action: String,
+        /// Where.
+        place: String,
+        /// What helps.
+        help: &'static str,
+        /// Whether trying again later may help.
+        passing: bool,
+        /// Why.
+        cause: Cause,
+    },
+    /// Another job works on it.
+    #[error(
+        "store {place:?} is held by process {} on host {:?}, started {}; stop that job, or give this one another store",
+        owner.pid, owner.host, model::time::format_ms(owner.started_ms)
+    )]
+    Held {
+        /// Where.
+        place: String,
+        /// By whom.
+        owner: LeaseOwner,
+    },
+    /// A row does not fit its table.
+    #[error("row of table {table:?} does not fit column {column:?}: {problem}")]
+    Row {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// What is wrong.
+        problem: String,
+    },
+    /// It was made by something else.
+    #[error("store {place:?} {problem}")]
+    Schema {
+        /// Where.
+        place: String,
+        /// What it is, and what helps.
+        problem: String,
+    },
+}
+
+impl StoreError {
+    /// Whether trying the same again later may help.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, StoreError::Failed { passing: true, .. })
+    }
+}

