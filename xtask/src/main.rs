@@ -1,2 +1,137 @@
-//!
-fn main() {}
+//! The workspace's chores: `cargo xtask test` is every test, `cargo xtask ci` is what the CI server runs.
+
+mod steps;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use steps::Step;
+
+#[derive(Parser)]
+#[command(name = "xtask", bin_name = "cargo xtask", about = "Chores of the workspace")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Every test: unit, property, scenario, walk and mutation tests
+    #[command(after_help = "Example: cargo xtask test -- late_readings   (arguments after -- go to the test binaries)")]
+    Test(TestArgs),
+    /// Format, lints, documentation, licences, then every test
+    #[command(after_help = "Example: cargo xtask ci")]
+    Ci,
+    /// Seeded walks of crashes and reorderings through the job
+    #[command(after_help = "Example: cargo xtask walk --seeds 200 --from 17")]
+    Walk(WalkArgs),
+    /// Breaks one rule of the job at a time; each must turn a scenario red
+    #[command(after_help = "Example: cargo xtask mutate")]
+    Mutate,
+}
+
+#[derive(Args)]
+struct TestArgs {
+    /// Passed on to the test binaries
+    #[arg(last = true)]
+    rest: Vec<String>,
+}
+
+#[derive(Args, Clone, Copy, Debug, PartialEq, Eq)]
+struct WalkArgs {
+    /// How many seeds
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 1)]
+    from: u64,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().task {
+        Task::Test(args) => steps::run(test_steps(&args.rest)),
+        Task::Ci => ci(),
+        Task::Walk(args) => steps::run(vec![walk_step(args)]),
+        Task::Mutate => steps::run(vec![mutate_step()]),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// One invocation for all crates, so that every crate is compiled once and with the same features.
+fn test_steps(rest: &[String]) -> Vec<Step> {
+    let mut args = vec!["test", "--release", "--workspace"];
+    if !rest.is_empty() {
+        args.push("--");
+        args.extend(rest.iter().map(String::as_str));
+    }
+    vec![Step::cargo("tests", &args)]
+}
+
+fn ci() -> Result<()> {
+    steps::need_subcommand(
+        "deny",
+        "`.ci/run` installs it under target/tools, `cargo install --locked cargo-deny` builds it",
+    )?;
+    let mut all = vec![
+        Step::cargo("format", &["fmt", "--all", "--check"]),
+        Step::cargo("clippy", &["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        Step::cargo("documentation", &["doc", "--release", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+        Step::cargo("licences", &["deny", "check", "licenses", "bans", "sources"]),
+    ];
+    match advisory_database() {
+        Some(_) => all.push(Step::cargo("advisories", &["deny", "check", "--disable-fetch", "advisories"])),
+        None => eprintln!("note: advisories are not checked, for no advisory database is on this machine"),
+    }
+    all.extend(test_steps(&[]));
+    steps::run(all)
+}
+
+/// Where cargo-deny keeps the advisories that it fetched; `None` where it never did.
+fn advisory_database() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")))?;
+    Some(home.join("advisory-dbs")).filter(|folder| folder.is_dir())
+}
+
+/// The walk is a test of its own, which reads its seeds from the environment and prints the one that failed.
+fn walk_step(args: WalkArgs) -> Step {
+    let name = format!("walk, seeds {} to {}", args.from, args.from.saturating_add(args.seeds - 1));
+    Step::cargo(name, &["test", "--release", "-p", "dataflow", "--test", "walk", "--", "--nocapture"])
+        .env("PLENUM_WALK_SEEDS", &args.seeds.to_string())
+        .env("PLENUM_WALK_FROM", &args.from.to_string())
+}
+
+fn mutate_step() -> Step {
+    Step::cargo("mutations", &["test", "--release", "-p", "dataflow", "--test", "mutate", "--", "--nocapture"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        <Cli as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn walks_take_a_count_and_a_first_seed() {
+        let walk = |args: &[&str]| match Cli::try_parse_from(args).map(|cli| cli.task) {
+            Ok(Task::Walk(args)) => Some(args),
+            _ => None,
+        };
+        assert_eq!(walk(&["xtask", "walk"]), Some(WalkArgs { seeds: 100, from: 1 }));
+        assert_eq!(walk(&["xtask", "walk", "--seeds", "7", "--from", "9"]), Some(WalkArgs { seeds: 7, from: 9 }));
+        assert_eq!(walk(&["xtask", "walk", "--seeds", "0"]), None);
+    }
+}

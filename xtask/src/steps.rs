@@ -1,0 +1,167 @@
+//! Steps run one after another: each is one command with its name; the first failure ends the run, and a table says in the
+//! end how long each took.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+/// One command with the name it has in the table.
+pub struct Step {
+    name: String,
+    command: Command,
+}
+
+impl Step {
+    /// Any program, run in the workspace's root.
+    pub fn program(name: impl Into<String>, program: impl AsRef<OsStr>, args: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        command.args(args).current_dir(workspace_root());
+        Step { name: name.into(), command }
+    }
+
+    /// A cargo command, with the cargo that runs this.
+    pub fn cargo(name: impl Into<String>, args: &[&str]) -> Self {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        Step::program(name, cargo, args)
+    }
+
+    /// The same step with one more variable in its environment.
+    #[must_use]
+    pub fn env(mut self, key: &str, value: &str) -> Self {
+        self.command.env(key, value);
+        self
+    }
+
+    /// The command as one would type it, for the reader of a log.
+    fn line(&self) -> String {
+        let program = Path::new(self.command.get_program());
+        let mut line = program.file_name().unwrap_or(program.as_os_str()).to_string_lossy().into_owned();
+        for arg in self.command.get_args() {
+            line.push(' ');
+            line.push_str(&arg.to_string_lossy());
+        }
+        line
+    }
+}
+
+/// How a step ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    NotRun,
+}
+
+/// Runs the steps in order, their output going where ours goes, and prints the table whatever happens.
+///
+/// # Errors
+/// The first step that fails or can't be started; no step behind it is run.
+pub fn run(steps: Vec<Step>) -> Result<()> {
+    let mut rows = Vec::with_capacity(steps.len());
+    let mut failure = None;
+    for mut step in steps {
+        if failure.is_some() {
+            rows.push((step.name, Outcome::NotRun, Duration::ZERO));
+            continue;
+        }
+        let line = step.line();
+        eprintln!("==> {}: {line}", step.name);
+        let started = Instant::now();
+        let result = step.command.status().with_context(|| format!("could not start step {:?}: {line}", step.name));
+        let took = started.elapsed();
+        let outcome = match result {
+            Ok(status) if status.success() => Outcome::Passed,
+            Ok(status) => {
+                failure = Some(anyhow::anyhow!("step {:?} failed with {status}: {line}", step.name));
+                Outcome::Failed
+            }
+            Err(error) => {
+                failure = Some(error);
+                Outcome::Failed
+            }
+        };
+        rows.push((step.name, outcome, took));
+    }
+    eprint!("{}", table(&rows));
+    match failure {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+fn table(rows: &[(String, Outcome, Duration)]) -> String {
+    let width = rows.iter().map(|(name, ..)| name.len()).max().unwrap_or(0).max("total".len());
+    let mut text = String::from("\n");
+    for (name, outcome, took) in rows {
+        let word = match outcome {
+            Outcome::Passed => "ok",
+            Outcome::Failed => "FAILED",
+            Outcome::NotRun => "not run",
+        };
+        let _ = writeln!(text, "{name:<width$}  {:>8.1} s  {word}", took.as_secs_f64());
+    }
+    let total: Duration = rows.iter().map(|(.., took)| *took).sum();
+    let _ = writeln!(text, "{:<width$}  {:>8.1} s", "total", total.as_secs_f64());
+    text
+}
+
+/// The folder of the workspace's `Cargo.toml`.
+pub fn workspace_root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_path_buf()
+}
+
+/// Whether `cargo NAME` is there, asked by running `cargo NAME --version`.
+///
+/// # Errors
+/// It isn't; the message says how to get it.
+pub fn need_subcommand(name: &str, how_to_get_it: &str) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let found = Command::new(cargo).args([name, "--version"]).output().context("could not start cargo")?;
+    if !found.status.success() {
+        bail!("cargo subcommand {name:?} is not installed: {how_to_get_it}");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_failure_ends_the_run_and_is_named() {
+        let steps = vec![
+            Step::cargo("works", &["--version"]),
+            Step::cargo("breaks", &["no-such-subcommand-of-cargo"]),
+            Step::program("never", "no-such-program", &[]),
+        ];
+        let error = run(steps).expect_err("the second step fails").to_string();
+        assert!(error.contains("\"breaks\"") && error.contains("no-such-subcommand-of-cargo"), "{error}");
+    }
+
+    #[test]
+    fn a_program_that_is_not_there_is_a_failure_with_its_cause() {
+        let error = run(vec![Step::program("gone", "no-such-program", &["-x"])]).expect_err("there is no such program");
+        assert_eq!(error.to_string(), "could not start step \"gone\": no-such-program -x");
+        assert!(error.source().is_some());
+    }
+
+    #[test]
+    fn the_table_shows_every_step_and_the_sum() {
+        let rows = [
+            ("format".to_owned(), Outcome::Passed, Duration::from_millis(900)),
+            ("clippy".to_owned(), Outcome::Failed, Duration::from_millis(61_240)),
+            ("tests".to_owned(), Outcome::NotRun, Duration::ZERO),
+        ];
+        let wanted = "
+format       0.9 s  ok
+clippy      61.2 s  FAILED
+tests        0.0 s  not run
+total       62.1 s
+";
+        assert_eq!(table(&rows), wanted);
+    }
+}
