@@ -3,10 +3,16 @@
 //! It has never heard of windows, detectors or workers, so that it is tested with no dataflow running. Each service has a
 //! file of its own; `memory` holds repeatable stand-ins that keep the same contracts (`tests/` holds all of them to it).
 
+mod checksum;
 mod error;
+pub mod file;
+mod fit;
+pub mod sqlite;
 mod url;
 
 pub use error::{SourceError, StoreError};
+pub use file::{FileOptions, FileSource};
+pub use sqlite::SqliteStore;
 pub use url::{open_source, open_store};
 
 use std::ops::ControlFlow;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{Source, SourceError, Store, StoreError};
+use crate::{FileSource, Source, SourceError, SqliteStore, Store, StoreError};
 
 const SOURCES: &str = "file:PATH (a recording as JSON lines, plain or zstd)";
 const STORES: &str = "sqlite:PATH and null";
@@ -14,6 +14,8 @@ const STORES: &str = "sqlite:PATH and null";
 pub fn open_source(url: &str) -> Result<Arc<dyn Source>, SourceError> {
     let fail = |problem: &str| SourceError::Url { url: url.to_owned(), problem: problem.to_owned(), known: SOURCES };
     match url.split_once(':') {
+        Some(("file", "")) => Err(fail("needs a path")),
+        Some(("file", path)) => Ok(Arc::new(FileSource::open(path)?)),
         Some(("kafka", _)) => Err(fail("needs a Kafka client, which this build does not have")),
         _ => Err(fail("has no known scheme")),
     }
@@ -26,6 +28,8 @@ pub fn open_source(url: &str) -> Result<Arc<dyn Source>, SourceError> {
 pub fn open_store(url: &str) -> Result<Box<dyn Store>, StoreError> {
     let fail = |problem: &str| StoreError::Url { url: url.to_owned(), problem: problem.to_owned(), known: STORES };
     match url.split_once(':') {
+        Some(("sqlite", "")) => Err(fail("needs a path")),
+        Some(("sqlite", path)) => Ok(Box::new(SqliteStore::open(path)?)),
         Some(("scylla", _)) => Err(fail("needs a CQL client, which this build does not have")),
         _ => Err(fail("has no known scheme")),
     }
