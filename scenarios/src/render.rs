@@ -1,0 +1,510 @@
+//! A store's content as text for goldens: one line a fact, the same for the same rows in whatever order they come.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use model::hash::hash_bytes;
+use model::tables::{TABLES, TableId};
+use model::time::format_ms;
+use model::{DeadLetterReason, Row, Value};
+use serde::Deserialize;
+
+/// Which parts of a store a golden holds. The fates are always there.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Show(Vec<Part>);
+
+/// One part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// A line a message that could not be used.
+    DeadLetters,
+    /// A line a late reading.
+    Late,
+    /// A line a state.
+    States,
+    /// A line a reading.
+    Raw,
+    /// A line an incident.
+    Incidents,
+    /// A line a device.
+    Statistics,
+    /// A line a table with the number of its rows and the hash of all their values: for cases too long to be read.
+    Checksums,
+}
+
+impl Default for Show {
+    /// All that a person reads in a short case.
+    fn default() -> Self {
+        Show(vec![Part::DeadLetters, Part::Late, Part::States, Part::Incidents, Part::Statistics])
+    }
+}
+
+impl Show {
+    /// Exactly these parts.
+    pub fn only(parts: &[Part]) -> Self {
+        Show(parts.to_vec())
+    }
+
+    /// Whether a part is shown.
+    pub fn has(&self, part: Part) -> bool {
+        self.0.contains(&part)
+    }
+}
+
+/// What the job counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// All records.
+    pub received: u64,
+    /// Readings that are in a state.
+    pub windowed: u64,
+    /// Readings whose window was closed.
+    pub late: u64,
+    /// Readings that another one of the same device, metric and time replaced.
+    pub duplicate: u64,
+    /// Tombstones.
+    pub skipped: u64,
+    /// Messages that could not be used.
+    pub dead_lettered: u64,
+    /// States made.
+    pub states: u64,
+}
+
+/// Why rows can't be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// A column holds what its table doesn't say.
+    #[error("table {table:?} column {column:?} holds {value:?}, which is not what it should hold")]
+    Column {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// What is there.
+        value: Value,
+    },
+    /// The contributions of an incident are no JSON list of them.
+    #[error("table \"anomaly_events\" column \"contributions\" can't be read: {0}")]
+    Contributions(#[from] serde_json::Error),
+}
+
+/// Writes the line of a row.
+type Writer = fn(&Row) -> Result<String, RenderError>;
+
+/// Writes the text of a golden.
+///
+/// # Errors
+/// A row has a value that its column can't hold.
+pub fn render(show: &Show, totals: &Totals, rows: impl IntoIterator<Item = Row>) -> Result<String, RenderError> {
+    let mut tables: BTreeMap<TableId, Vec<Row>> = BTreeMap::new();
+    for row in rows {
+        tables.entry(row.table).or_default().push(row);
+    }
+    for rows in tables.values_mut() {
+        rows.sort_by(key_order);
+    }
+    let of = |id: TableId| tables.get(&id).map_or(&[][..], Vec::as_slice);
+    let mut out = String::new();
+    let Totals { received, windowed, late, duplicate, skipped, dead_lettered, states } = totals;
+    line(
+        &mut out,
+        &format!(
+            "fates received={received} windowed={windowed} late={late} duplicate={duplicate} skipped={skipped} dead_lettered={dead_lettered}"
+        ),
+    );
+    line(&mut out, &format!("states count={states}"));
+    if let Some(text) = reasons(of(TableId::DeadLetters))? {
+        line(&mut out, &text);
+    }
+    let parts: [(Part, TableId, Writer); 5] = [
+        (Part::DeadLetters, TableId::DeadLetters, dead_letter),
+        (Part::Late, TableId::LateMetrics, late_reading),
+        (Part::States, TableId::DeviceStateSnapshots, state),
+        (Part::Raw, TableId::DeviceMetricsRaw, raw),
+        (Part::Incidents, TableId::AnomalyEvents, incident),
+    ];
+    for (part, id, write) in parts {
+        if !show.has(part) {
+            continue;
+        }
+        let mut lines = of(id).iter().map(write).collect::<Result<Vec<_>, _>>()?;
+        if part == Part::Incidents {
+            // Their key ends in a hash; a reader wants them by device and time, which is how the line begins.
+            lines.sort();
+        }
+        for text in lines {
+            line(&mut out, &text);
+        }
+    }
+    if show.has(Part::Statistics) {
+        let mut late: BTreeMap<&str, u64> = BTreeMap::new();
+        for row in of(TableId::LateMetrics) {
+            *late.entry(text(row, "device_id")?).or_default() += 1;
+        }
+        for row in of(TableId::DeviceStatistics) {
+            line(&mut out, &statistics(row, &late)?);
+        }
+    }
+    if show.has(Part::Checksums) {
+        for table in TABLES {
+            let rows = of(table.id);
+            line(&mut out, &format!("table {} rows={} xxh3={:016x}", table.name, rows.len(), checksum(rows)));
+        }
+    }
+    Ok(out)
+}
+
+fn line(out: &mut String, text: &str) {
+    out.push_str(text);
+    out.push('\n');
+}
+
+fn key_order(a: &Row, b: &Row) -> Ordering {
+    let pairs = a.key().iter().zip(b.key());
+    pairs.map(|(a, b)| a.key_order(b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
+
+/// Over the values as `store dump` prints them, in key order. Versions are left out: a CQL store can't give all of them back.
+fn checksum(rows: &[Row]) -> u64 {
+    let mut hashes = Vec::with_capacity(rows.len() * 8);
+    for row in rows {
+        let json: Vec<_> =
+            row.table().columns.iter().zip(&row.values).map(|(column, value)| value.to_json(column.kind)).collect();
+        let text = serde_json::Value::from(json).to_string();
+        hashes.extend_from_slice(&hash_bytes(text.as_bytes()).to_le_bytes());
+    }
+    hash_bytes(&hashes)
+}
+
+fn reasons(rows: &[Row]) -> Result<Option<String>, RenderError> {
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    for row in rows {
+        *counts.entry(text(row, "reason")?).or_default() += 1;
+    }
+    if counts.is_empty() {
+        return Ok(None);
+    }
+    let mut out = String::from("reasons");
+    for reason in DeadLetterReason::ALL {
+        if let Some(count) = counts.remove(reason.name()) {
+            let _ = write!(out, " {}={count}", reason.name());
+        }
+    }
+    for (other, count) in counts {
+        let _ = write!(out, " {}={count}", name(other));
+    }
+    Ok(Some(out))
+}
+
+fn dead_letter(row: &Row) -> Result<String, RenderError> {
+    let detail = serde_json::Value::from(text(row, "detail")?);
+    let (partition, offset) = (int(row, "partition")?, int(row, "offset")?);
+    Ok(format!("dead_letter p={partition} o={offset} {} {detail}", text(row, "reason")?))
+}
+
+fn late_reading(row: &Row) -> Result<String, RenderError> {
+    Ok(format!(
+        "late {} {} {}={} by={}ms p={} o={}",
+        name(text(row, "device_id")?),
+        time(row, "timestamp")?,
+        name(text(row, "metric_name")?),
+        double(row, "metric_value")?,
+        int(row, "late_by_ms")?,
+        int(row, "partition")?,
+        int(row, "offset")?,
+    ))
+}
+
+fn state(row: &Row) -> Result<String, RenderError> {
+    let mut out = format!("state {} {}", name(text(row, "device_id")?), time(row, "snapshot_time")?);
+    let (last, min, max) = (map(row, "metrics_last")?, map(row, "metrics_min")?, map(row, "metrics_max")?);
+    let count = map(row, "metrics_count")?;
+    for (metric, value) in map(row, "metrics")? {
+        let of = |map: &BTreeMap<String, f64>| map.get(metric).map_or_else(|| "?".to_owned(), f64::to_string);
+        let (count, min, max, last) = (of(count), of(min), of(max), of(last));
+        let _ = write!(out, " {}={value}(n={count},min={min},max={max},last={last})", name(metric));
+    }
+    if let Value::Bool(true) = value(row, "is_anomalous") {
+        let score = match value(row, "anomaly_score") {
+            Value::Double(score) => score.to_string(),
+            _ => "?".to_owned(),
+        };
+        let severity = match value(row, "severity") {
+            Value::Text(severity) => severity,
+            _ => "?",
+        };
+        let _ = write!(out, " [{severity} {score}]");
+    }
+    Ok(out)
+}
+
+fn raw(row: &Row) -> Result<String, RenderError> {
+    let (device, metric) = (name(text(row, "device_id")?), name(text(row, "metric_name")?));
+    let mut out = format!("raw {device} {} {metric}={}", time(row, "timestamp")?, double(row, "metric_value")?);
+    if let Value::Text(unit) = value(row, "unit") {
+        let _ = write!(out, " {}", name(unit));
+    }
+    if let Value::Bool(true) = value(row, "is_late") {
+        out.push_str(" late");
+    }
+    Ok(out)
+}
+
+fn incident(row: &Row) -> Result<String, RenderError> {
+    #[derive(Deserialize)]
+    struct Top {
+        metric: String,
+    }
+    let top = match value(row, "contributions") {
+        Value::Text(json) => serde_json::from_str::<Vec<Top>>(json)?.into_iter().next(),
+        _ => None,
+    };
+    let methods: Vec<&str> = [
+        ("path1_rules_triggered", "rules"),
+        ("statistics_triggered", "statistics"),
+        ("path2_fingerprint_triggered", "fingerprint"),
+        ("path3_vector_triggered", "similar"),
+    ]
+    .into_iter()
+    .filter(|(column, _)| matches!(value(row, column), Value::Bool(true)))
+    .map(|(_, method)| method)
+    .collect();
+    Ok(format!(
+        "incident {} {} {}..{} {} {} top={} methods={}",
+        name(text(row, "device_id")?),
+        name(text(row, "anomaly_type")?),
+        time(row, "started_at")?,
+        time(row, "ended_at")?,
+        text(row, "severity")?,
+        text(row, "status")?,
+        top.map_or_else(|| "-".to_owned(), |top| name(&top.metric)),
+        if methods.is_empty() { "-".to_owned() } else { methods.join(",") },
+    ))
+}
+
+/// The late readings are counted from their own table: a device's totals are cut where its windows close.
+fn statistics(row: &Row, late: &BTreeMap<&str, u64>) -> Result<String, RenderError> {
+    let device = text(row, "device_id")?;
+    let mut out = format!(
+        "statistics {} snapshots={} windowed={} late={} duplicate={}",
+        name(device),
+        int(row, "total_snapshots")?,
+        int(row, "records_windowed")?,
+        late.get(device).copied().unwrap_or(0),
+        int(row, "records_duplicate")?,
+    );
+    for (column, word) in [("anomaly_count", "anomalous"), ("incidents", "incidents")] {
+        let count = int(row, column)?;
+        if count != 0 {
+            let _ = write!(out, " {word}={count}");
+        }
+    }
+    Ok(out)
+}
+
+/// A name as it is, in quotes where it would blur the line.
+fn name(name: &str) -> String {
+    let plain =
+        !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c.is_control() || "=()\"[]".contains(c));
+    if plain { name.to_owned() } else { serde_json::Value::from(name).to_string() }
+}
+
+/// A column by its name; the names above are the tables' own, which a test walks through.
+fn value<'a>(row: &'a Row, column: &str) -> &'a Value {
+    let at = row.table().columns.iter().position(|known| known.name == column);
+    let at = at.unwrap_or_else(|| panic!("table {:?} has a column {column:?}", row.table().name));
+    row.values.get(at).unwrap_or(&Value::Null)
+}
+
+fn wrong(row: &Row, column: &'static str) -> RenderError {
+    RenderError::Column { table: row.table().name, column, value: value(row, column).clone() }
+}
+
+fn text<'a>(row: &'a Row, column: &'static str) -> Result<&'a str, RenderError> {
+    if let Value::Text(text) = value(row, column) { Ok(text) } else { Err(wrong(row, column)) }
+}
+
+fn int(row: &Row, column: &'static str) -> Result<i64, RenderError> {
+    if let Value::Int(number) = value(row, column) { Ok(*number) } else { Err(wrong(row, column)) }
+}
+
+fn time(row: &Row, column: &'static str) -> Result<String, RenderError> {
+    int(row, column).map(format_ms)
+}
+
+fn double(row: &Row, column: &'static str) -> Result<f64, RenderError> {
+    if let Value::Double(number) = value(row, column) { Ok(*number) } else { Err(wrong(row, column)) }
+}
+
+fn map<'a>(row: &'a Row, column: &'static str) -> Result<&'a BTreeMap<String, f64>, RenderError> {
+    if let Value::Map(map) = value(row, column) { Ok(map) } else { Err(wrong(row, column)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use model::Version;
+
+    /// A row by column names; what isn't named is absent.
+    fn row(table: TableId, columns: &[(&str, Value)]) -> Row {
+        let mut values = vec![Value::Null; table.table().columns.len()];
+        for (name, value) in columns {
+            let at =
+                table.table().columns.iter().position(|column| column.name == *name).expect("a column of the table");
+            values[at] = value.clone();
+        }
+        Row { table, version: Version::window(0), values }
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.to_owned())
+    }
+
+    fn map(metrics: &[(&str, f64)]) -> Value {
+        Value::Map(metrics.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect())
+    }
+
+    fn rows() -> Vec<Row> {
+        let state = |at: i64, value: f64| {
+            row(
+                TableId::DeviceStateSnapshots,
+                &[
+                    ("device_id", text("d1")),
+                    ("date", text("2026-03-02")),
+                    ("snapshot_time", Value::Int(at)),
+                    ("metrics", map(&[("t", value), ("a b", 0.1 + 0.2)])),
+                    ("metrics_last", map(&[("t", value), ("a b", 1.0)])),
+                    ("metrics_min", map(&[("t", value), ("a b", -1e-3)])),
+                    ("metrics_max", map(&[("t", value), ("a b", 1e21)])),
+                    ("metrics_count", map(&[("t", 1.0), ("a b", 3.0)])),
+                ],
+            )
+        };
+        let dead = |offset: i64, detail: &str| {
+            row(
+                TableId::DeadLetters,
+                &[
+                    ("topic", text("iot-metrics")),
+                    ("partition", Value::Int(0)),
+                    ("offset", Value::Int(offset)),
+                    ("reason", text("wrong_type")),
+                    ("detail", text(detail)),
+                ],
+            )
+        };
+        vec![
+            state(1_772_420_100_000, 81.2),
+            state(1_772_419_800_000, 81.0),
+            dead(12, "field \"metric_value\" is \"#VALUE!\""),
+            dead(3, "line\nbreak"),
+            row(
+                TableId::LateMetrics,
+                &[
+                    ("device_id", text("d1")),
+                    ("date", text("2026-03-02")),
+                    ("timestamp", Value::Int(1_772_416_800_000)),
+                    ("metric_name", text("t")),
+                    ("partition", Value::Int(0)),
+                    ("offset", Value::Int(2)),
+                    ("metric_value", Value::Double(64.9)),
+                    ("late_by_ms", Value::Int(3_000_000)),
+                ],
+            ),
+            row(
+                TableId::DeviceMetricsRaw,
+                &[
+                    ("device_id", text("d1")),
+                    ("date", text("2026-03-02")),
+                    ("timestamp", Value::Int(1_772_416_800_000)),
+                    ("metric_name", text("t")),
+                    ("metric_value", Value::Double(64.9)),
+                    ("unit", text("F")),
+                    ("is_late", Value::Bool(true)),
+                ],
+            ),
+            row(
+                TableId::AnomalyEvents,
+                &[
+                    ("device_id", text("d1")),
+                    ("date", text("2026-03-02")),
+                    ("anomaly_id", Value::Uuid([1; 16])),
+                    ("anomaly_type", text("anomaly")),
+                    ("started_at", Value::Int(1_772_416_800_000)),
+                    ("ended_at", Value::Int(1_772_416_920_000)),
+                    ("severity", text("warning")),
+                    ("status", text("closed")),
+                    ("path1_rules_triggered", Value::Bool(true)),
+                    ("statistics_triggered", Value::Bool(true)),
+                    ("contributions", text(r#"[{"metric":"fan_speed","share":0.5}]"#)),
+                ],
+            ),
+            row(
+                TableId::DeviceStatistics,
+                &[
+                    ("device_id", text("d1")),
+                    ("total_snapshots", Value::Int(2)),
+                    ("anomaly_count", Value::Int(1)),
+                    ("records_windowed", Value::Int(3)),
+                    ("records_duplicate", Value::Int(0)),
+                    ("incidents", Value::Int(1)),
+                ],
+            ),
+        ]
+    }
+
+    #[test]
+    fn every_part_has_its_line() {
+        let all = Show::only(&[
+            Part::DeadLetters,
+            Part::Late,
+            Part::States,
+            Part::Raw,
+            Part::Incidents,
+            Part::Statistics,
+            Part::Checksums,
+        ]);
+        let totals = Totals { received: 6, windowed: 3, late: 1, dead_lettered: 2, states: 2, ..Totals::default() };
+        let seen = render(&all, &totals, rows()).expect("the rows are right");
+        expect![[r##"
+            fates received=6 windowed=3 late=1 duplicate=0 skipped=0 dead_lettered=2
+            states count=2
+            reasons wrong_type=2
+            dead_letter p=0 o=3 wrong_type "line\nbreak"
+            dead_letter p=0 o=12 wrong_type "field \"metric_value\" is \"#VALUE!\""
+            late d1 2026-03-02T02:00:00Z t=64.9 by=3000000ms p=0 o=2
+            state d1 2026-03-02T02:50:00Z "a b"=0.30000000000000004(n=3,min=-0.001,max=1000000000000000000000,last=1) t=81(n=1,min=81,max=81,last=81)
+            state d1 2026-03-02T02:55:00Z "a b"=0.30000000000000004(n=3,min=-0.001,max=1000000000000000000000,last=1) t=81.2(n=1,min=81.2,max=81.2,last=81.2)
+            raw d1 2026-03-02T02:00:00Z t=64.9 F late
+            incident d1 anomaly 2026-03-02T02:00:00Z..2026-03-02T02:02:00Z warning closed top=fan_speed methods=rules,statistics
+            statistics d1 snapshots=2 windowed=3 late=1 duplicate=0 anomalous=1 incidents=1
+            table device_metrics_raw rows=1 xxh3=de10ef3b7f9facd7
+            table device_state_snapshots rows=2 xxh3=b7636848fbf3523f
+            table device_profiles rows=0 xxh3=2d06800538d394c2
+            table anomaly_events rows=1 xxh3=e1a03d7d777bae00
+            table device_statistics rows=1 xxh3=6a655dd2592fa65a
+            table dead_letters rows=2 xxh3=274811193a138e85
+            table late_metrics rows=1 xxh3=58a804d71f4cd1bb
+            table state_vectors rows=0 xxh3=2d06800538d394c2
+            table state_occurrences rows=0 xxh3=2d06800538d394c2
+        "##]]
+        .assert_eq(&seen);
+        let mut turned = rows();
+        turned.reverse();
+        assert_eq!(render(&all, &totals, turned).expect("the same rows"), seen, "the order of the rows doesn't matter");
+    }
+
+    #[test]
+    fn a_value_of_the_wrong_kind_is_named_with_its_table_and_column() {
+        let mut rows = rows();
+        rows[4].values[8] = Value::Null;
+        let error = render(&Show::default(), &Totals::default(), rows).expect_err("late_by_ms is missing");
+        assert_eq!(
+            error.to_string(),
+            "table \"late_metrics\" column \"late_by_ms\" holds Null, which is not what it should hold"
+        );
+    }
+}
