@@ -212,7 +212,6 @@ pub static TABLES: &[Table] = &[
             c("anomaly_count", Bigint),
             c("records_windowed", Bigint),
             c("records_duplicate", Bigint),
-            c("records_late", Bigint),
             c("incidents", Bigint),
             c("last_seen", Timestamp),
         ],

@@ -1,0 +1,242 @@
+//! A device as the job keeps it: its names and slots, its monitor, its totals; and what a closed window makes of it.
+
+use connectors::Embedder;
+use model::{Aggregate, Catalogue, Incident, Row, Severity, StateView};
+use serde::{Deserialize, Serialize};
+use udfs::{Monitor, MonitorConfig};
+
+use crate::directory::{Directory, Place};
+use crate::ledger::Totals;
+use crate::operators::window::Closed;
+use crate::rows;
+use crate::settings::Aggregation;
+
+/// Event time between two rows of a device's profile.
+const PROFILE_EVERY_MS: i64 = 3_600_000;
+
+/// A device, all of it saved in a checkpoint but the worker's own numbers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeviceState {
+    /// Its name.
+    pub device_id: String,
+    /// What its last message told.
+    pub place: Place,
+    /// Metric names by slot.
+    pub names: Vec<String>,
+    /// What its detectors know.
+    pub monitor: Monitor,
+    /// States so far.
+    pub snapshots: u64,
+    /// Anomalous ones among them.
+    pub anomalies: u64,
+    /// Readings in states.
+    pub windowed: u64,
+    /// Readings replaced by others.
+    pub duplicate: u64,
+    /// Incidents so far.
+    pub incidents: u64,
+    /// Start of the first window.
+    pub first_seen_ms: i64,
+    /// Newest event time.
+    pub last_seen_ms: i64,
+    profile_written_ms: i64,
+    open: Vec<(String, i64, Severity)>,
+    #[serde(skip)]
+    numbers: Vec<u32>,
+    #[serde(skip)]
+    hints: Vec<u32>,
+}
+
+/// What is the same for all devices of a worker.
+pub struct Context {
+    /// Thresholds.
+    pub config: MonitorConfig,
+    /// Window width.
+    pub width_ms: i64,
+    /// Which aggregate stands for a metric in the table.
+    pub aggregate: Aggregation,
+    /// Rows are wanted.
+    pub store_rows: bool,
+    /// Makes vectors.
+    pub embedder: Option<Box<dyn Embedder>>,
+}
+
+impl DeviceState {
+    /// A device at its first window.
+    pub fn new(device_id: &str, start_ms: i64) -> Self {
+        DeviceState {
+            device_id: device_id.to_owned(),
+            place: Place::default(),
+            names: Vec::new(),
+            monitor: Monitor::new(device_id),
+            snapshots: 0,
+            anomalies: 0,
+            windowed: 0,
+            duplicate: 0,
+            incidents: 0,
+            first_seen_ms: start_ms,
+            last_seen_ms: start_ms,
+            profile_written_ms: i64::MIN,
+            open: Vec::new(),
+            numbers: Vec::new(),
+            hints: Vec::new(),
+        }
+    }
+
+    /// Gives the metrics their numbers on this worker after a restart.
+    pub fn renumber(&mut self, directory: &mut Directory) {
+        self.numbers = self.names.iter().map(|name| directory.metric(name)).collect();
+    }
+
+    /// Start of the window whose absence makes the device silent.
+    pub fn silent_due_ms(&self, context: &Context) -> Option<i64> {
+        self.monitor.silent_due_ms(&context.config, context.width_ms)
+    }
+
+    /// Judges a closed window and makes its rows.
+    pub fn observe(
+        &mut self,
+        context: &mut Context,
+        start_ms: i64,
+        closed: &Closed,
+        directory: &Directory,
+        totals: &mut Totals,
+        out: &mut Vec<Row>,
+    ) {
+        let place = &directory.places[closed.place as usize];
+        if self.place != *place {
+            self.place = place.clone();
+        }
+        self.snapshots += 1;
+        self.windowed += u64::from(closed.readings);
+        self.duplicate += u64::from(closed.duplicates);
+        self.last_seen_ms = self.last_seen_ms.max(closed.last_ms);
+        let metrics = self.by_slot(&closed.metrics, directory);
+        let state = StateView {
+            start_ms,
+            width_ms: context.width_ms,
+            device_type: Catalogue::builtin().types.get(&self.place.device_type),
+            names: &self.names,
+            metrics: &metrics,
+        };
+        let judgement = self.monitor.observe(&context.config, &state);
+        if judgement.severity.is_some() {
+            self.anomalies += 1;
+            totals.anomalous_states += 1;
+        }
+        let vector = judgement.vector.as_deref();
+        let embedding = match (&mut context.embedder, vector) {
+            (Some(embedder), Some(vector)) => {
+                embedder.embed(vector, &self.names).map(|vector| (embedder.method().to_owned(), vector))
+            }
+            _ => None,
+        };
+        if embedding.is_some() {
+            totals.embeddings_computed += 1;
+        } else {
+            totals.embeddings_pending += 1;
+        }
+        self.count(&judgement.incidents, totals);
+        if !context.store_rows {
+            return;
+        }
+        let named: Vec<(&str, Aggregate)> = closed
+            .metrics
+            .iter()
+            .map(|(metric, aggregate)| (directory.metrics[*metric as usize].as_str(), *aggregate))
+            .collect();
+        let parts = rows::StateParts {
+            start_ms,
+            device: self,
+            metrics: &named,
+            readings: closed.readings,
+            judgement: &judgement,
+            embedding: embedding.as_ref().map(|(method, vector)| (method.as_str(), vector.clone())),
+        };
+        out.push(rows::snapshot(&parts, context.aggregate));
+        out.extend(rows::occurrence(&parts).into_iter().flatten());
+        for incident in &judgement.incidents {
+            out.push(rows::incident(self, incident, start_ms, context.width_ms));
+        }
+        out.push(rows::statistics(self, start_ms));
+        let hour_ms = start_ms.div_euclid(PROFILE_EVERY_MS);
+        if hour_ms != self.profile_written_ms {
+            self.profile_written_ms = hour_ms;
+            out.push(self.profile_row(context, start_ms));
+        }
+    }
+
+    /// The device has been silent for long enough: the window at `start_ms` had no state either.
+    pub fn silent(&mut self, context: &Context, start_ms: i64, totals: &mut Totals, out: &mut Vec<Row>) {
+        let incidents = self.monitor.silent(&context.config, start_ms, context.width_ms);
+        self.count(&incidents, totals);
+        if context.store_rows && !incidents.is_empty() {
+            for incident in &incidents {
+                out.push(rows::incident(self, incident, start_ms, context.width_ms));
+            }
+            out.push(rows::statistics(self, start_ms));
+        }
+    }
+
+    fn profile_row(&self, context: &mut Context, start_ms: i64) -> Row {
+        let centroid = self.monitor.profile().centroid;
+        let embedding = match (&mut context.embedder, centroid) {
+            (Some(embedder), Some(centroid)) => embedder.embed(&centroid, &self.names),
+            _ => None,
+        };
+        rows::profile(self, embedding, start_ms, context.width_ms)
+    }
+
+    /// Aggregates by slot; a metric never seen before gets the next slot. Slots follow (first window, name).
+    fn by_slot(&mut self, metrics: &[(u32, Aggregate)], directory: &Directory) -> Vec<Option<Aggregate>> {
+        let mut by_slot = vec![None; self.names.len()];
+        for (place, (metric, aggregate)) in metrics.iter().enumerate() {
+            // States mostly hold the same metrics: the slot of last time is tried first.
+            let hint = self.hints.get(place).copied().filter(|&slot| self.numbers[slot as usize] == *metric);
+            let slot = match hint {
+                Some(slot) => slot as usize,
+                None => self.numbers.iter().position(|number| number == metric).unwrap_or_else(|| {
+                    self.names.push(directory.metrics[*metric as usize].clone());
+                    self.numbers.push(*metric);
+                    by_slot.push(None);
+                    self.names.len() - 1
+                }),
+            };
+            let slot_number = u32::try_from(slot).expect("fewer than 2^32 metrics");
+            match self.hints.get_mut(place) {
+                Some(known) => *known = slot_number,
+                None => self.hints.push(slot_number),
+            }
+            by_slot[slot] = Some(*aggregate);
+        }
+        by_slot
+    }
+
+    /// Counts incidents under their highest severity so far.
+    fn count(&mut self, incidents: &[Incident], totals: &mut Totals) {
+        for incident in incidents {
+            let known = self
+                .open
+                .iter_mut()
+                .find(|(kind, start_ms, _)| (kind.as_str(), *start_ms) == (&incident.kind, incident.start_ms));
+            let count = &mut totals.incidents;
+            match known {
+                Some((_, _, severity)) if *severity == incident.severity => {}
+                Some((_, _, severity)) => {
+                    count[*severity as usize] = count[*severity as usize].wrapping_sub(1);
+                    *severity = incident.severity;
+                    count[*severity as usize] = count[*severity as usize].wrapping_add(1);
+                }
+                None => {
+                    self.incidents += 1;
+                    count[incident.severity as usize] = count[incident.severity as usize].wrapping_add(1);
+                    self.open.push((incident.kind.clone(), incident.start_ms, incident.severity));
+                }
+            }
+            if incident.status == model::IncidentStatus::Closed {
+                self.open
+                    .retain(|(kind, start_ms, _)| (kind.as_str(), *start_ms) != (&incident.kind, incident.start_ms));
+            }
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! Rules of the job that can be broken one at a time, to prove that a scenario or a walk notices.
+//!
+//! Off in every run but those of `cargo xtask mutate`: nothing on the command line or in a configuration sets them.
+
+/// Each field breaks one rule where it is true.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Faults {
+    /// Lateness is counted from the window's start instead of its end.
+    pub late_below_start: bool,
+    /// The watermark follows the device's clock alone.
+    pub trust_device_clock: bool,
+    /// A restart begins at the read position instead of the smallest offset needed.
+    pub resume_at_read_position: bool,
+    /// A restart forgets the watermark in front of the offset.
+    pub forget_watermark: bool,
+    /// Records below T are applied again.
+    pub apply_covered: bool,
+    /// Records below T are skipped before they move the watermark.
+    pub skip_before_watermark: bool,
+    /// Idle marks are ignored in a replay.
+    pub forget_marks: bool,
+    /// Of duplicates the lower (partition, offset) wins.
+    pub lower_duplicate_wins: bool,
+    /// A window takes the reading at its end.
+    pub closed_windows: bool,
+    /// Floats are added in the order of arrival.
+    pub arrival_order: bool,
+    /// Detector state is saved as of now instead of T.
+    pub save_state_now: bool,
+    /// Totals are saved as of now instead of below T.
+    pub count_now: bool,
+    /// The manifest is written before the rows below T are durable.
+    pub manifest_first: bool,
+    /// The last write wins, whatever its version.
+    pub ignore_versions: bool,
+    /// Windows close without waiting for the control stream.
+    pub ungated: bool,
+    /// Silent devices are noticed beyond the newest window that has readings.
+    pub silent_for_ever: bool,
+    /// The write operator lets go of its capability before the store has answered.
+    pub drop_capability_early: bool,
+}

@@ -1,0 +1,162 @@
+//! The job: from partitions of messages to durable states, verdicts and incidents, the same for any number of workers.
+//!
+//! The whole graph on one page ([`build`]):
+//!
+//! ```text
+//! read ── readings, introductions ──(by device)──▶ window ──▶ detect ── rows ──┐
+//!   ├──── ticks ──(to all)──────────────────────────────────────▲              ├──(to the store's process)──▶ write ──▶ probe
+//!   └──── raw rows, late rows, dead letters ────────────────────┼──────────────┘
+//! control (worker 0) ──(to all)─────────────────────────────────┘
+//! ```
+//! Timely's timestamp is the window start in milliseconds; *frontier passed* behind `write` means *durable*.
+
+pub mod checkpoint;
+pub mod detect;
+pub mod directory;
+pub mod faults;
+pub mod job;
+pub mod ledger;
+pub mod operators;
+pub mod progress;
+pub mod queue;
+pub mod rows;
+pub mod series;
+pub mod settings;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use timely::dataflow::operators::probe::Handle as ProbeHandle;
+use timely::dataflow::operators::vec::Broadcast as _;
+use timely::dataflow::operators::vec::Map as _;
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::InputHandle;
+use timely::dataflow::operators::{Concat as _, Exchange as _, Inspect as _, Probe as _};
+use timely::worker::Worker;
+
+use crate::checkpoint::Start;
+use crate::directory::Directory;
+use crate::faults::Faults;
+use crate::job::{Heard, Up};
+use crate::ledger::Ledger;
+use crate::operators::Control;
+use crate::operators::detect::{Devices, Saved, Shared};
+use crate::operators::read::Reader;
+use crate::operators::write::Writer;
+use crate::progress::Progress;
+
+/// What a worker's graph is built around.
+pub struct Parts {
+    /// Partitions of this worker.
+    pub reader: Rc<RefCell<Reader>>,
+    /// Its way to the store.
+    pub writer: Rc<RefCell<Writer>>,
+    /// Totals by stamp.
+    pub ledger: Rc<RefCell<Ledger>>,
+    /// What its detectors need beside the devices.
+    pub context: detect::Context,
+    /// Counters for people.
+    pub progress: Arc<Progress>,
+    /// Worker threads of the store's process.
+    pub threads: usize,
+    /// Rules to break, for mutation runs.
+    pub faults: Faults,
+}
+
+/// A worker's ends of the graph.
+pub struct Graph {
+    /// Control stream; only worker 0 sends.
+    pub control: Option<InputHandle<i64, CapacityContainerBuilder<Vec<Control>>>>,
+    /// Parts and requests for worker 0.
+    pub up: Option<InputHandle<i64, CapacityContainerBuilder<Vec<Up>>>>,
+    /// Lowest stamp that may still be read anywhere; all ticks below it have arrived here.
+    pub read: ProbeHandle<i64>,
+    /// Lowest stamp that may not be durable yet.
+    pub durable: ProbeHandle<i64>,
+    /// Newest window that has a reading anywhere.
+    pub newest_ms: Rc<Cell<Option<i64>>>,
+    /// Saved parts of this worker.
+    pub saved: Saved,
+    /// What came over the control stream.
+    pub heard: Rc<RefCell<Vec<Control>>>,
+    /// What came for worker 0.
+    pub inbox: Rc<RefCell<Vec<Heard>>>,
+}
+
+/// Builds the graph on one worker.
+pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
+    let (index, peers) = (worker.index(), worker.peers());
+    let mut control = InputHandle::new();
+    let mut up = InputHandle::new();
+    let (read, durable) = (ProbeHandle::new(), ProbeHandle::new());
+    let newest_ms = Rc::new(Cell::new(None));
+    let saved: Saved = Rc::default();
+    let heard: Rc<RefCell<Vec<Control>>> = Rc::default();
+    let inbox: Rc<RefCell<Vec<Heard>>> = Rc::default();
+    let mut directory = Directory::default();
+    let ours: Vec<_> = start
+        .devices
+        .iter()
+        .filter(|device| u64::from(low(model::hash::hash_text(&device.device_id))) % peers as u64 == index as u64)
+        .cloned()
+        .collect();
+    let devices = Devices::resume(ours, &mut directory, &parts.context);
+    let directory = Rc::new(RefCell::new(directory));
+    worker.dataflow::<i64, _, _>(|scope| {
+        let streams = operators::read::read(
+            scope,
+            Rc::clone(&parts.reader),
+            Rc::clone(&parts.ledger),
+            durable.clone(),
+            Arc::clone(&parts.progress),
+        );
+        let newest = Rc::clone(&newest_ms);
+        let ticks = streams.ticks.broadcast();
+        ticks.clone().inspect(move |window_ms| newest.set(newest.get().max(Some(*window_ms)))).probe_with(&read);
+        let hear = Rc::clone(&heard);
+        let control = control.to_stream(scope).broadcast().inspect(move |said: &Control| hear.borrow_mut().push(said.clone()));
+        let closed = operators::window::window(
+            streams.readings,
+            streams.introductions,
+            Rc::clone(&directory),
+            Rc::clone(&parts.ledger),
+            parts.faults.clone(),
+        );
+        let shared = Shared {
+            directory,
+            ledger: parts.ledger,
+            saved: Rc::clone(&saved),
+            progress: Arc::clone(&parts.progress),
+        };
+        let boundary_ms = start.boundary_ms();
+        let rows = operators::detect::detect(
+            closed,
+            ticks,
+            control,
+            devices,
+            parts.context,
+            boundary_ms,
+            shared,
+            parts.faults.clone(),
+        );
+        operators::write::write(
+            streams.rows.concat(rows),
+            parts.writer,
+            parts.progress,
+            (index, parts.threads),
+            parts.faults,
+        )
+        .probe_with(&durable);
+        let arrived = Rc::clone(&inbox);
+        up.to_stream(scope).exchange(|_| 0).map(move |said: Up| arrived.borrow_mut().push(said));
+    });
+    Graph { control: Some(control), up: Some(up), read, durable, newest_ms, saved, heard, inbox }
+}
+
+/// The half of a hash that routes.
+fn low(hash: u64) -> u32 {
+    #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
+    let low = hash as u32;
+    low
+}

@@ -1,0 +1,215 @@
+//! `detect`: judges closed windows in order, notices silent devices, saves its part of a checkpoint exactly at T.
+//!
+//! In come closed windows (from the same worker), ticks (all windows that have a reading anywhere) and the control stream; out
+//! go rows. A window is judged when it lies below both frontiers: the data's, and the control stream's, which says that no cut
+//! at or below it will be announced any more. So every worker cuts between the same two windows.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use model::Row;
+use timely::dataflow::StreamVec;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+
+use crate::checkpoint::encode_devices;
+use crate::detect::{Context, DeviceState};
+use crate::directory::Directory;
+use crate::faults::Faults;
+use crate::ledger::Ledger;
+use crate::operators::Control;
+use crate::operators::window::Closed;
+use crate::progress::Progress;
+
+/// Saved parts of this worker, by boundary, until the step loop sends them.
+pub type Saved = Rc<RefCell<BTreeMap<i64, (bool, Vec<Vec<u8>>)>>>;
+
+/// The devices of this worker.
+pub struct Devices {
+    by_number: HashMap<u32, DeviceState>,
+    due: BTreeSet<(i64, u32)>,
+    due_of: HashMap<u32, i64>,
+}
+
+impl Devices {
+    /// From a checkpoint: those whose hash falls to this worker.
+    pub fn resume(saved: Vec<DeviceState>, directory: &mut Directory, context: &Context) -> Self {
+        let mut devices = Devices { by_number: HashMap::new(), due: BTreeSet::new(), due_of: HashMap::new() };
+        for mut device in saved {
+            let number = directory.device(&device.device_id);
+            device.renumber(directory);
+            let due_ms = device.silent_due_ms(context);
+            devices.by_number.insert(number, device);
+            devices.set_due(number, due_ms);
+        }
+        devices
+    }
+
+    fn set_due(&mut self, number: u32, due_ms: Option<i64>) {
+        if let Some(before_ms) = self.due_of.remove(&number) {
+            self.due.remove(&(before_ms, number));
+        }
+        if let Some(due_ms) = due_ms {
+            self.due.insert((due_ms, number));
+            self.due_of.insert(number, due_ms);
+        }
+    }
+
+    /// Saves all of them, in the order of their names.
+    fn save(&self) -> Vec<Vec<u8>> {
+        let mut devices: Vec<&DeviceState> = self.by_number.values().collect();
+        devices.sort_unstable_by(|a, b| a.device_id.cmp(&b.device_id));
+        encode_devices(devices.into_iter())
+    }
+}
+
+/// What the operator shares with the worker's step loop.
+pub struct Shared {
+    /// Names.
+    pub directory: Rc<RefCell<Directory>>,
+    /// Totals by stamp.
+    pub ledger: Rc<RefCell<Ledger>>,
+    /// Parts for checkpoints.
+    pub saved: Saved,
+    /// Counters for people.
+    pub progress: Arc<Progress>,
+}
+
+/// Builds the operator. `boundary_ms` is where the run starts.
+#[expect(clippy::too_many_lines, reason = "one operator, read from top to bottom")]
+pub fn detect<'scope>(
+    closed: StreamVec<'scope, i64, Closed>,
+    ticks: StreamVec<'scope, i64, i64>,
+    control: StreamVec<'scope, i64, Control>,
+    mut devices: Devices,
+    mut context: Context,
+    boundary_ms: i64,
+    shared: Shared,
+    faults: Faults,
+) -> StreamVec<'scope, i64, Row> {
+    let mut builder = OperatorBuilder::new("detect".to_owned(), closed.scope());
+    let mut closed_in = builder.new_input(closed, Pipeline);
+    let mut ticks_in = builder.new_input(ticks, Pipeline);
+    let mut control_in = builder.new_input(control, Pipeline);
+    let (rows_out, rows) = builder.new_output();
+    let mut rows_out = OutputBuilder::from(rows_out);
+    builder.build(move |mut capabilities| {
+        let mut capability: Option<Capability<i64>> = capabilities.pop();
+        let mut stash: BTreeMap<i64, Vec<Vec<Closed>>> = BTreeMap::new();
+        let mut cuts: BTreeMap<i64, bool> = BTreeMap::new();
+        let mut newest_ms: Option<i64> = None;
+        let mut done_below_ms = boundary_ms;
+        move |frontiers| {
+            closed_in.for_each_stamp(|cap, batches| {
+                let window_ms = *cap.least().expect("a closed window has its time");
+                stash.entry(window_ms).or_default().extend(batches.map(std::mem::take));
+            });
+            ticks_in.for_each_stamp(|_cap, batches| {
+                for batch in batches {
+                    newest_ms = newest_ms.max(batch.drain(..).max());
+                }
+            });
+            control_in.for_each_stamp(|_cap, batches| {
+                for said in batches.flat_map(|batch| batch.drain(..)) {
+                    if let Control::Cut { boundary_ms, last } = said {
+                        cuts.insert(boundary_ms, last);
+                    }
+                }
+            });
+            let Some(cap) = capability.as_mut() else { return };
+            let lowest = |frontiers: &[usize], all: &[timely::progress::frontier::MutableAntichain<i64>]| {
+                frontiers.iter().filter_map(|&at| all[at].frontier().first().copied()).min()
+            };
+            let open_ms = if faults.ungated { lowest(&[0, 1], frontiers) } else { lowest(&[0, 1, 2], frontiers) };
+            // The end of a finite source closes every window that has readings, and goes no further.
+            let ends_ms = newest_ms.map_or(done_below_ms, |newest_ms| (newest_ms + context.width_ms).max(done_below_ms));
+            let limit_ms = open_ms.unwrap_or(if faults.silent_for_ever { i64::MAX } else { ends_ms });
+            loop {
+                let cut = cuts.first_key_value().map(|(&boundary_ms, &last)| (boundary_ms, last));
+                let until_ms = cut.map_or(limit_ms, |(boundary_ms, _)| boundary_ms.min(limit_ms));
+                let mut output = rows_out.activate();
+                while let Some(window_ms) = next_window(&stash, &devices, until_ms) {
+                    let at = cap.delayed(&window_ms);
+                    let mut rows = Vec::new();
+                    judge(window_ms, stash.remove(&window_ms), &mut devices, &mut context, &shared, &mut rows);
+                    if !rows.is_empty() {
+                        shared.progress.rows_made(rows.len());
+                        output.session(&at).give_container(&mut rows);
+                    }
+                }
+                done_below_ms = done_below_ms.max(until_ms);
+                match cut {
+                    Some((boundary_ms, last)) if boundary_ms <= limit_ms || open_ms.is_none() => {
+                        if faults.save_state_now {
+                            while let Some(window_ms) = next_window(&stash, &devices, lowest(&[0], frontiers).unwrap_or(limit_ms)) {
+                                let at = cap.delayed(&window_ms);
+                                let mut rows = Vec::new();
+                                judge(window_ms, stash.remove(&window_ms), &mut devices, &mut context, &shared, &mut rows);
+                                output.session(&at).give_container(&mut rows);
+                            }
+                        }
+                        cuts.remove(&boundary_ms);
+                        shared.saved.borrow_mut().insert(boundary_ms, (last, devices.save()));
+                    }
+                    _ => break,
+                }
+            }
+            match open_ms {
+                Some(open_ms) if open_ms > *cap.time() => cap.downgrade(&open_ms),
+                Some(_) => {}
+                None => capability = None,
+            }
+        }
+    });
+    rows
+}
+
+/// The earliest window below the limit that has a state or in which a device falls silent.
+fn next_window(stash: &BTreeMap<i64, Vec<Vec<Closed>>>, devices: &Devices, limit_ms: i64) -> Option<i64> {
+    let state_ms = stash.keys().next().copied();
+    let due_ms = devices.due.first().map(|(due_ms, _)| *due_ms);
+    state_ms.into_iter().chain(due_ms).min().filter(|&window_ms| window_ms < limit_ms)
+}
+
+/// Judges one window: the states in it, then the devices whose time has run out with it.
+fn judge(
+    window_ms: i64,
+    closed: Option<Vec<Vec<Closed>>>,
+    devices: &mut Devices,
+    context: &mut Context,
+    shared: &Shared,
+    rows: &mut Vec<Row>,
+) {
+    let directory = shared.directory.borrow();
+    let mut ledger = shared.ledger.borrow_mut();
+    let totals = ledger.at(window_ms);
+    let incidents_before: u64 = totals.incidents.iter().fold(0, |sum, count| sum.wrapping_add(*count));
+    let mut states = 0;
+    for closed in closed.into_iter().flatten().flatten() {
+        let number = closed.device;
+        let device = devices
+            .by_number
+            .entry(number)
+            .or_insert_with(|| DeviceState::new(&directory.devices[number as usize], window_ms));
+        device.observe(context, window_ms, &closed, &directory, totals, rows);
+        let due_ms = device.silent_due_ms(context);
+        devices.set_due(number, due_ms);
+        states += 1;
+    }
+    while let Some(&(due_ms, number)) = devices.due.first() {
+        if due_ms > window_ms {
+            break;
+        }
+        let device = devices.by_number.get_mut(&number).expect("a device that is due is known");
+        device.silent(context, due_ms, totals, rows);
+        let next_ms = device.silent_due_ms(context);
+        assert!(next_ms.is_none_or(|next_ms| next_ms > due_ms), "a device falls silent once");
+        devices.set_due(number, next_ms);
+    }
+    let incidents: u64 = totals.incidents.iter().fold(0, |sum, count| sum.wrapping_add(*count));
+    shared.progress.closed(states, incidents.wrapping_sub(incidents_before));
+}

@@ -1,0 +1,46 @@
+//! One verb, one file.
+
+pub mod detect;
+pub mod read;
+pub mod window;
+pub mod write;
+
+use serde::{Deserialize, Serialize};
+
+/// A usable, on-time reading on its way to its device's worker.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Reading {
+    /// Hash of the names (see [`crate::directory::Introduction`]).
+    pub series: u64,
+    /// Event time in milliseconds.
+    pub timestamp_ms: i64,
+    /// In the metric's canonical unit.
+    pub value: f64,
+    /// Offset in its partition.
+    pub offset: i64,
+    /// Partition.
+    pub partition: u32,
+    /// Low half of the device's hash.
+    pub route: u32,
+}
+
+/// What worker 0 tells all others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Control {
+    /// Everything stamped below the boundary becomes a checkpoint.
+    Cut {
+        /// T.
+        boundary_ms: i64,
+        /// Nothing comes after it: the source ended, or the job is asked to stop.
+        last: bool,
+    },
+    /// The last checkpoint of a job that was asked to stop is durable: drop what is left.
+    Done,
+    /// A frozen partition may be read again.
+    Thaw {
+        /// Which.
+        partition: u32,
+        /// Its idle mark (next offset, watermark), durable already.
+        mark: Option<(i64, i64)>,
+    },
+}

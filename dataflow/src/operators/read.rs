@@ -1,0 +1,535 @@
+//! `read`: takes messages from the partitions of this worker, gives every record its stamp and fate.
+//!
+//! Out come, each at its stamp: readings and introductions (to the device's worker), rows (raw readings, late ones, dead
+//! letters), and ticks (every window that has a reading, to all workers). A stamp is a pure function of the partition's log:
+//! on time: the window; late, dead letter and tombstone: the window of the partition's watermark just before the record.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use connectors::{Event, IdleMark, PartitionReader, Poll, Source};
+use model::message::{Rejected, decode};
+use model::time::window_start;
+use model::{Catalogue, DeadLetterReason, Message, Row};
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::probe::Handle as ProbeHandle;
+use timely::dataflow::{Scope, StreamVec};
+
+use crate::checkpoint::{Position, Start};
+use crate::directory::Introduction;
+use crate::faults::Faults;
+use crate::ledger::Ledger;
+use crate::operators::Reading;
+use crate::progress::Progress;
+use crate::rows;
+use crate::series::{Interner, Known};
+use crate::settings::JobSettings;
+
+/// Records taken from a partition at a time.
+const RECORDS_A_POLL: usize = 1024;
+
+/// Polls before the worker gets its turn for other operators.
+const POLLS_A_TURN: usize = 4;
+
+/// What a partition has shown so far.
+pub struct Partition {
+    /// Which.
+    pub number: u32,
+    reader: Box<dyn PartitionReader>,
+    next_offset: i64,
+    /// `i64::MIN`: none yet.
+    pub watermark_ms: i64,
+    /// A finite source that has nothing more.
+    pub finished: bool,
+    /// Read to its proven end, live source.
+    pub end_reached: bool,
+    /// Reported as idle: not read until worker 0 has answered, so that a mark stands in front of the next record.
+    pub frozen: bool,
+    interner: Interner,
+    known: Known,
+    firsts: BTreeMap<i64, First>,
+    last_stamp_ms: Option<i64>,
+    marks: BTreeMap<i64, i64>,
+}
+
+/// The first record of a stamp, with what was true in front of it.
+#[derive(Clone, Copy)]
+struct First {
+    offset: i64,
+    watermark_ms: i64,
+    known: usize,
+}
+
+impl Partition {
+    /// The stamp of whatever is not an on-time reading: the window of the watermark.
+    pub fn watermark_stamp_ms(&self, settings: &JobSettings) -> i64 {
+        if self.watermark_ms == i64::MIN { i64::MIN } else { window_start(self.watermark_ms, settings.window_ms) }
+    }
+
+    fn raise(&mut self, watermark_ms: i64) {
+        self.watermark_ms = self.watermark_ms.max(watermark_ms);
+    }
+
+    fn apply_marks(&mut self, offset: i64) {
+        while let Some(mark) = self.marks.first_entry().filter(|mark| *mark.key() <= offset) {
+            let watermark_ms = mark.remove();
+            self.raise(watermark_ms);
+        }
+    }
+
+    /// The next offset to be read: where an idle mark of now belongs.
+    pub fn next_offset(&self) -> i64 {
+        self.next_offset
+    }
+
+    /// A mark that has become durable.
+    pub fn add_mark(&mut self, mark: IdleMark) {
+        let watermark_ms = self.marks.entry(mark.offset).or_insert(i64::MIN);
+        *watermark_ms = (*watermark_ms).max(mark.watermark_ms);
+        self.apply_marks(self.next_offset);
+    }
+
+    fn note_first(&mut self, stamp_ms: i64, offset: i64) {
+        if self.last_stamp_ms == Some(stamp_ms) {
+            return;
+        }
+        self.last_stamp_ms = Some(stamp_ms);
+        let first = First { offset, watermark_ms: self.watermark_ms, known: self.known.len() };
+        self.firsts.entry(stamp_ms).or_insert(first);
+    }
+
+    /// Where a run that starts from T has to go on, and forgets what lies below.
+    fn position(&mut self, boundary_ms: i64, faults: &Faults) -> Position {
+        self.firsts = self.firsts.split_off(&boundary_ms);
+        self.last_stamp_ms = None;
+        let now = First { offset: self.next_offset, watermark_ms: self.watermark_ms, known: self.known.len() };
+        let mut first = self.firsts.values().min_by_key(|first| first.offset).copied().unwrap_or(now);
+        if faults.resume_at_read_position {
+            first = now;
+        }
+        if faults.forget_watermark {
+            first.watermark_ms = i64::MIN;
+        }
+        Position {
+            partition: self.number,
+            offset: first.offset,
+            watermark_ms: first.watermark_ms,
+            known: self.known.first(first.known),
+        }
+    }
+}
+
+/// The reader's state, shared with the worker's step loop.
+pub struct Reader {
+    /// Partitions of this worker.
+    pub partitions: Vec<Partition>,
+    /// No further reading: the last cut is announced.
+    pub stopped: bool,
+    /// Windows with readings that are not durable yet.
+    pub under_way: BTreeSet<i64>,
+    /// Newest window with a reading.
+    pub newest_window_ms: Option<i64>,
+    /// Reading failed for good.
+    pub failure: Option<anyhow::Error>,
+    boundary_ms: i64,
+    settings: JobSettings,
+    topic: String,
+    store_rows: bool,
+    faults: Faults,
+}
+
+impl Reader {
+    /// Opens the partitions that fall to this worker, each where the start says.
+    ///
+    /// # Errors
+    /// When a partition can't be opened.
+    pub fn open(
+        source: &dyn Source,
+        settings: &JobSettings,
+        start: &Start,
+        (index, peers): (usize, usize),
+        store_rows: bool,
+        faults: Faults,
+    ) -> anyhow::Result<Reader> {
+        let mut partitions = Vec::new();
+        for (place, number) in source.partitions().into_iter().enumerate() {
+            if place % peers != index {
+                continue;
+            }
+            let position = start
+                .manifest
+                .as_ref()
+                .and_then(|(_, manifest)| manifest.positions.iter().find(|position| position.partition == number));
+            let offset = position.map_or(0, |position| position.offset);
+            let reader =
+                source.open(number, offset).with_context(|| format!("could not open partition {number}"))?;
+            let mut partition = Partition {
+                number,
+                reader,
+                next_offset: offset,
+                watermark_ms: position.map_or(i64::MIN, |position| position.watermark_ms),
+                finished: false,
+                end_reached: false,
+                frozen: false,
+                interner: Interner::default(),
+                known: Known::from_pairs(position.map_or(&[], |position| position.known.as_slice())),
+                firsts: BTreeMap::new(),
+                last_stamp_ms: None,
+                marks: BTreeMap::new(),
+            };
+            if !faults.forget_marks {
+                for mark in start.marks.iter().filter(|mark| mark.partition == number && mark.offset >= offset) {
+                    partition.add_mark(*mark);
+                }
+            }
+            partitions.push(partition);
+        }
+        Ok(Reader {
+            partitions,
+            stopped: false,
+            under_way: BTreeSet::new(),
+            newest_window_ms: None,
+            failure: None,
+            boundary_ms: start.boundary_ms(),
+            settings: settings.clone(),
+            topic: source.topic().to_owned(),
+            store_rows,
+            faults,
+        })
+    }
+
+    /// How long a partition has to be idle before it stops holding the frontier.
+    pub fn idle_ms(&self) -> i64 {
+        self.settings.idle_ms
+    }
+
+    /// Positions of this worker's partitions for a checkpoint at T.
+    pub fn positions(&mut self, boundary_ms: i64) -> Vec<Position> {
+        let faults = self.faults.clone();
+        self.partitions.iter_mut().map(|partition| partition.position(boundary_ms, &faults)).collect()
+    }
+
+    /// The lowest stamp that may still come: `None` when all partitions are finished.
+    fn frontier_ms(&self) -> Option<i64> {
+        let live = self.partitions.iter().filter(|partition| !partition.finished);
+        live.map(|partition| partition.watermark_stamp_ms(&self.settings).max(self.boundary_ms)).min()
+    }
+
+    /// The partition to read: the one furthest behind that may have something. While too much is under way only the one
+    /// that holds everything up may go on.
+    fn next_partition(&self, full: bool, passed: &[bool]) -> Option<usize> {
+        let limit_ms = self.under_way.first().copied().unwrap_or(i64::MAX);
+        (0..self.partitions.len())
+            .filter(|&at| !self.partitions[at].finished && !self.partitions[at].frozen && !passed[at])
+            .min_by_key(|&at| (self.partitions[at].watermark_ms, self.partitions[at].number))
+            .filter(|&at| !full || self.partitions[at].watermark_stamp_ms(&self.settings) <= limit_ms)
+    }
+}
+
+/// What one turn of reading gives, by stamp.
+#[derive(Default)]
+struct Turn {
+    readings: Vec<(i64, Vec<Reading>)>,
+    rows: Vec<(i64, Vec<Row>)>,
+    introductions: Vec<Introduction>,
+    ticks: Vec<i64>,
+}
+
+fn at_stamp<T>(batches: &mut Vec<(i64, Vec<T>)>, stamp_ms: i64) -> &mut Vec<T> {
+    // The newest batch is nearly always the one: readings come in about their order.
+    let at = match batches.iter().rposition(|(stamp, _)| *stamp == stamp_ms) {
+        Some(at) => at,
+        None => {
+            batches.push((stamp_ms, Vec::new()));
+            batches.len() - 1
+        }
+    };
+    &mut batches[at].1
+}
+
+/// The streams that leave `read`.
+pub struct Streams<'scope> {
+    /// Readings at their window.
+    pub readings: StreamVec<'scope, i64, Reading>,
+    /// Introductions, before or with the first reading of their series.
+    pub introductions: StreamVec<'scope, i64, Introduction>,
+    /// Rows that need no window: raw readings, late ones, dead letters.
+    pub rows: StreamVec<'scope, i64, Row>,
+    /// Windows that have a reading.
+    pub ticks: StreamVec<'scope, i64, i64>,
+}
+
+/// Builds the operator.
+pub fn read<'scope>(
+    scope: Scope<'scope, i64>,
+    reader: Rc<RefCell<Reader>>,
+    ledger: Rc<RefCell<Ledger>>,
+    durable: ProbeHandle<i64>,
+    progress: Arc<Progress>,
+) -> Streams<'scope> {
+    let mut builder = OperatorBuilder::new("read".to_owned(), scope.clone());
+    let activator = scope.activator_for(builder.operator_info().address);
+    let (readings_out, readings) = builder.new_output();
+    let (introductions_out, introductions) = builder.new_output();
+    let (rows_out, rows) = builder.new_output();
+    let (ticks_out, ticks) = builder.new_output();
+    let mut readings_out = OutputBuilder::from(readings_out);
+    let mut introductions_out = OutputBuilder::from(introductions_out);
+    let mut rows_out = OutputBuilder::from(rows_out);
+    let mut ticks_out = OutputBuilder::from(ticks_out);
+    builder.build(move |capabilities| {
+        let mut capabilities: Option<[Capability<i64>; 4]> =
+            Some(capabilities.try_into().expect("one capability an output"));
+        let mut turn = Turn::default();
+        move |_frontiers| {
+            let Some(caps) = capabilities.as_mut() else { return };
+            let reader = &mut *reader.borrow_mut();
+            let wait = if reader.stopped || reader.failure.is_some() {
+                Some(Duration::from_millis(20))
+            } else {
+                take_turn(reader, &mut ledger.borrow_mut(), &durable, &progress, &mut turn)
+            };
+            let mut introduced = introductions_out.activate();
+            introduced.session(&caps[1]).give_iterator(turn.introductions.drain(..));
+            let mut read = readings_out.activate();
+            for (stamp_ms, mut batch) in turn.readings.drain(..) {
+                read.session(&caps[0].delayed(&stamp_ms)).give_container(&mut batch);
+            }
+            let mut written = rows_out.activate();
+            for (stamp_ms, mut batch) in turn.rows.drain(..) {
+                written.session(&caps[2].delayed(&stamp_ms)).give_container(&mut batch);
+            }
+            let mut ticked = ticks_out.activate();
+            for window_ms in turn.ticks.drain(..) {
+                ticked.session(&caps[3].delayed(&window_ms)).give(window_ms);
+            }
+            match reader.frontier_ms() {
+                Some(frontier_ms) => {
+                    for cap in caps.iter_mut() {
+                        if frontier_ms > *cap.time() {
+                            cap.downgrade(&frontier_ms);
+                        }
+                    }
+                    match wait {
+                        Some(wait) => activator.activate_after(wait),
+                        None => activator.activate(),
+                    }
+                }
+                None => capabilities = None,
+            }
+        }
+    });
+    Streams { readings, introductions, rows, ticks }
+}
+
+/// Reads for one turn; says how long to wait for the next one.
+fn take_turn(
+    reader: &mut Reader,
+    ledger: &mut Ledger,
+    durable: &ProbeHandle<i64>,
+    progress: &Progress,
+    turn: &mut Turn,
+) -> Option<Duration> {
+    durable.with_frontier(|frontier| {
+        let lowest = frontier.first().copied();
+        reader.under_way = match lowest {
+            Some(lowest) => reader.under_way.split_off(&lowest),
+            None => BTreeSet::new(),
+        };
+    });
+    let mut passed = vec![false; reader.partitions.len()];
+    let mut any = false;
+    for _ in 0..POLLS_A_TURN {
+        let full = reader.under_way.len() >= reader.settings.ahead_windows
+            || progress.rows_under_way() >= reader.settings.ahead_rows;
+        let Some(at) = reader.next_partition(full, &passed) else {
+            if full {
+                progress.waited_for_store();
+            }
+            return Some(Duration::from_millis(if any { 0 } else { 1 }));
+        };
+        let mut partition = reader.partitions.swap_remove(at);
+        let result = poll_partition(&mut partition, reader, ledger, progress, turn);
+        match result {
+            Ok(Poll::Ready(_)) => any = true,
+            Ok(Poll::Finished) => partition.finished = true,
+            Ok(Poll::EndReached) => {
+                partition.end_reached = true;
+                passed[at] = true;
+            }
+            Ok(Poll::Empty) => passed[at] = true,
+            Err(error) => {
+                let number = partition.number;
+                reader.failure = Some(error.context(format!("could not read partition {number}")));
+                reader.partitions.push(partition);
+                let last = reader.partitions.len() - 1;
+                reader.partitions.swap(at, last);
+                return Some(Duration::from_millis(20));
+            }
+        }
+        reader.partitions.push(partition);
+        let last = reader.partitions.len() - 1;
+        reader.partitions.swap(at, last);
+    }
+    None
+}
+
+fn poll_partition(
+    partition: &mut Partition,
+    reader: &mut Reader,
+    ledger: &mut Ledger,
+    progress: &Progress,
+    turn: &mut Turn,
+) -> anyhow::Result<Poll> {
+    let catalogue = Catalogue::builtin();
+    let mut inner = std::mem::replace(&mut partition.reader, Box::new(Nothing));
+    let mut records = 0;
+    let mut rows = 0;
+    let poll = inner.poll(RECORDS_A_POLL, &mut |event| match event {
+        Event::Mark { offset, watermark_ms } => {
+            if !reader.faults.forget_marks {
+                partition.add_mark(IdleMark { partition: partition.number, offset, watermark_ms });
+            }
+        }
+        Event::Message(message) => {
+            records += 1;
+            partition.end_reached = false;
+            rows += take(partition, reader, ledger, catalogue, &message, turn);
+        }
+    });
+    partition.reader = inner;
+    progress.read(records, rows);
+    Ok(poll?)
+}
+
+/// Stands in for a reader while it is polled.
+struct Nothing;
+
+impl PartitionReader for Nothing {
+    fn poll(&mut self, _: usize, _: &mut dyn FnMut(Event<'_>)) -> Result<Poll, connectors::SourceError> {
+        Ok(Poll::Empty)
+    }
+}
+
+/// Takes one record: its stamp, its fate, what follows from it. Returns how many rows it gives.
+fn take(
+    partition: &mut Partition,
+    reader: &mut Reader,
+    ledger: &mut Ledger,
+    catalogue: &'static Catalogue,
+    record: &connectors::SourceMessage<'_>,
+    turn: &mut Turn,
+) -> usize {
+    let settings = &reader.settings;
+    partition.apply_marks(record.offset);
+    let before_ms = partition.watermark_ms;
+    let before_stamp_ms = partition.watermark_stamp_ms(settings);
+    partition.next_offset = record.offset + 1;
+    let covered = |stamp_ms: i64| stamp_ms < reader.boundary_ms && !reader.faults.apply_covered;
+    let Some(bytes) = record.bytes else {
+        partition.note_first(before_stamp_ms, record.offset);
+        if !covered(before_stamp_ms) {
+            ledger.at(before_stamp_ms).skipped += 1;
+        }
+        return 0;
+    };
+    let usable = decode(bytes, settings.max_message_bytes).and_then(|message| {
+        check_time(&message, record.broker_ms, settings)?;
+        let known = partition.known.len();
+        let series = partition.interner.find_or_admit(&message, catalogue, &mut partition.known, settings)?;
+        Ok((message, series, known))
+    });
+    let (message, series, known) = match usable {
+        Ok(usable) => usable,
+        Err(rejected) => {
+            partition.note_first(before_stamp_ms, record.offset);
+            if covered(before_stamp_ms) {
+                return 0;
+            }
+            ledger.at(before_stamp_ms).dead_lettered += 1;
+            if !reader.store_rows {
+                return 0;
+            }
+            let row = rows::dead_letter(&reader.topic, partition.number, record, &rejected);
+            at_stamp(&mut turn.rows, before_stamp_ms).push(row);
+            return 1;
+        }
+    };
+    let window_ms = window_start(message.timestamp_ms, settings.window_ms);
+    let window_ends_ms = window_ms + settings.window_ms;
+    let late = if reader.faults.late_below_start { window_ms <= before_ms } else { window_ends_ms <= before_ms };
+    let late = late && before_ms != i64::MIN;
+    let stamp_ms = if late { before_stamp_ms } else { window_ms };
+    if partition.last_stamp_ms != Some(stamp_ms) {
+        partition.last_stamp_ms = Some(stamp_ms);
+        let first = First { offset: record.offset, watermark_ms: before_ms, known };
+        partition.firsts.entry(stamp_ms).or_insert(first);
+    }
+    let seen_ms = if reader.faults.trust_device_clock {
+        message.timestamp_ms
+    } else {
+        message.timestamp_ms.min(record.broker_ms)
+    };
+    if !(reader.faults.skip_before_watermark && covered(stamp_ms)) {
+        partition.raise(seen_ms.saturating_sub(settings.lateness_ms));
+    }
+    if series.is_new {
+        turn.introductions.push(partition.interner.introduce(series.at));
+    }
+    if covered(stamp_ms) {
+        return 0;
+    }
+    let entry = partition.interner.entry(series.at);
+    let mut given = 0;
+    if reader.store_rows {
+        given += 1;
+        let row = rows::raw(&message, entry, partition.number, record, late);
+        at_stamp(&mut turn.rows, stamp_ms).push(row);
+    }
+    if late {
+        ledger.at(stamp_ms).late += 1;
+        if reader.store_rows {
+            given += 1;
+            let row = rows::late(&message, partition.number, record, before_ms - window_ends_ms);
+            at_stamp(&mut turn.rows, stamp_ms).push(row);
+        }
+        return given;
+    }
+    at_stamp(&mut turn.readings, window_ms).push(Reading {
+        series: entry.series,
+        timestamp_ms: message.timestamp_ms,
+        value: entry.convert(message.metric_value),
+        offset: record.offset,
+        partition: partition.number,
+        route: entry.route_low,
+    });
+    if reader.newest_window_ms < Some(window_ms) || !reader.under_way.contains(&window_ms) {
+        reader.newest_window_ms = reader.newest_window_ms.max(Some(window_ms));
+        if reader.under_way.insert(window_ms) {
+            turn.ticks.push(window_ms);
+        }
+    }
+    given
+}
+
+/// The plausibility of an event time against the broker's.
+fn check_time(message: &Message<'_>, broker_ms: i64, settings: &JobSettings) -> Result<(), Rejected> {
+    let ahead_ms = message.timestamp_ms.saturating_sub(broker_ms);
+    if ahead_ms > settings.max_future_ms {
+        let detail = format!("event time is {ahead_ms}ms after the broker's, more than {}ms", settings.max_future_ms);
+        return Err(Rejected::new(DeadLetterReason::TooFarInFuture, detail));
+    }
+    match settings.max_age_ms {
+        Some(max_age_ms) if ahead_ms.saturating_neg() > max_age_ms => {
+            let detail = format!("event time is {}ms before the broker's, more than {max_age_ms}ms", -ahead_ms);
+            Err(Rejected::new(DeadLetterReason::TooOld, detail))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,75 @@
+//! Counters that a process shows while it runs. They steer nothing but backpressure, and no result depends on them.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+/// Shared by the workers of a process.
+#[derive(Debug, Default)]
+pub struct Progress {
+    records: AtomicU64,
+    rows_under_way: AtomicUsize,
+    rows_written: AtomicU64,
+    waits: AtomicU64,
+    windows: AtomicU64,
+    incidents: AtomicU64,
+}
+
+impl Progress {
+    /// Records read and rows made of them.
+    pub fn read(&self, records: u64, rows: usize) {
+        self.records.fetch_add(records, Relaxed);
+        self.rows_under_way.fetch_add(rows, Relaxed);
+    }
+
+    /// Further rows on their way to the store.
+    pub fn rows_made(&self, rows: usize) {
+        self.rows_under_way.fetch_add(rows, Relaxed);
+    }
+
+    /// Rows that are durable now.
+    pub fn rows_durable(&self, rows: usize) {
+        let taken = self.rows_under_way.fetch_update(Relaxed, Relaxed, |now| Some(now.saturating_sub(rows)));
+        debug_assert!(taken.is_ok());
+        self.rows_written.fetch_add(rows as u64, Relaxed);
+    }
+
+    /// Reading had to wait for the store.
+    pub fn waited_for_store(&self) {
+        self.waits.fetch_add(1, Relaxed);
+    }
+
+    /// States closed and incidents opened.
+    pub fn closed(&self, states: u64, incidents: u64) {
+        self.windows.fetch_add(states, Relaxed);
+        self.incidents.fetch_add(incidents, Relaxed);
+    }
+
+    /// Records read so far.
+    pub fn records(&self) -> u64 {
+        self.records.load(Relaxed)
+    }
+
+    /// States so far.
+    pub fn states(&self) -> u64 {
+        self.windows.load(Relaxed)
+    }
+
+    /// Incidents opened so far.
+    pub fn incidents(&self) -> u64 {
+        self.incidents.load(Relaxed)
+    }
+
+    /// Rows between reading and the store.
+    pub fn rows_under_way(&self) -> usize {
+        self.rows_under_way.load(Relaxed)
+    }
+
+    /// Rows written so far.
+    pub fn rows_written(&self) -> u64 {
+        self.rows_written.load(Relaxed)
+    }
+
+    /// How often reading had to wait for the store.
+    pub fn waits(&self) -> u64 {
+        self.waits.load(Relaxed)
+    }
+}

@@ -1,0 +1,201 @@
+//! The way out to the store: batches go in, tickets of durable ones come back. Workers never wait here.
+
+use std::collections::HashMap;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use connectors::{Checkpoint, IdleMark, Store};
+use model::{Row, tables::TableId};
+
+/// One thing to make durable.
+#[derive(Debug)]
+pub enum Work {
+    /// Rows; any order, twice is the same as once.
+    Rows(Vec<Row>),
+    /// A checkpoint; durable after all that was acknowledged before it was handed in.
+    Checkpoint(Box<Checkpoint>),
+    /// Idle marks.
+    Marks(Vec<IdleMark>),
+}
+
+/// A worker's end of the queue.
+pub trait WriteQueue {
+    /// Hands work in and gives its ticket; `Err` gives it back when the queue is full.
+    ///
+    /// # Errors
+    /// The work itself, to be handed in again later.
+    fn submit(&mut self, work: Work) -> Result<u64, Work>;
+
+    /// Tickets of what has become durable since the last call.
+    ///
+    /// # Errors
+    /// The store failed for good; nothing more will become durable.
+    fn completed(&mut self, tickets: &mut Vec<u64>) -> Result<(), String>;
+}
+
+struct Order {
+    ticket: u64,
+    work: Work,
+    reply: Sender<u64>,
+}
+
+/// How many batches may wait for the store's thread.
+const WAITING_BATCHES: usize = 32;
+
+/// How many rows one transaction joins at most.
+const ROWS_A_TRANSACTION: usize = 20_000;
+
+/// The store's own thread, shared by the workers of a process.
+pub struct StoreThread {
+    orders: SyncSender<Order>,
+    failure: Arc<Mutex<Option<String>>>,
+    thread: JoinHandle<Box<dyn Store>>,
+}
+
+impl StoreThread {
+    /// Starts the thread; it owns the store until [`StoreThread::finish`].
+    ///
+    /// # Panics
+    /// When the system has no thread left.
+    pub fn start(mut store: Box<dyn Store>) -> Self {
+        let (orders, inbox) = sync_channel::<Order>(WAITING_BATCHES);
+        let failure = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&failure);
+        let thread = std::thread::Builder::new()
+            .name("store".to_owned())
+            .spawn(move || {
+                if let Err(error) = serve(store.as_mut(), &inbox) {
+                    *told.lock().expect("no thread panics while it holds the failure") = Some(error);
+                }
+                store
+            })
+            .expect("the store's thread starts");
+        StoreThread { orders, failure, thread }
+    }
+
+    /// A worker's end.
+    pub fn client(&self) -> StoreClient {
+        let (reply, replies) = channel();
+        StoreClient {
+            orders: self.orders.clone(),
+            failure: Arc::clone(&self.failure),
+            reply,
+            replies,
+            next_ticket: 0,
+        }
+    }
+
+    /// Ends the thread after all clients are gone, and gives the store back.
+    ///
+    /// # Errors
+    /// What the store said when it failed for good.
+    ///
+    /// # Panics
+    /// When the store's thread panicked.
+    pub fn finish(self) -> Result<Box<dyn Store>, String> {
+        drop(self.orders);
+        let store = self.thread.join().expect("the store's thread does not panic");
+        match self.failure.lock().expect("no thread panics while it holds the failure").take() {
+            Some(error) => Err(error),
+            None => Ok(store),
+        }
+    }
+}
+
+fn serve(store: &mut dyn Store, inbox: &Receiver<Order>) -> Result<(), String> {
+    let mut next = None;
+    while let Some(order) = next.take().or_else(|| inbox.recv().ok()) {
+        match order.work {
+            Work::Rows(mut rows) => {
+                let mut replies = vec![(order.reply, order.ticket)];
+                // Whatever waits joins this transaction: one sync to disk serves all of it.
+                while rows.len() < ROWS_A_TRANSACTION {
+                    match inbox.try_recv() {
+                        Ok(Order { ticket, work: Work::Rows(more), reply }) => {
+                            rows.extend(more);
+                            replies.push((reply, ticket));
+                        }
+                        Ok(other) => {
+                            next = Some(other);
+                            break;
+                        }
+                        Err(_) => break,
+                    }
+                }
+                store.write(&newest_only(rows)).map_err(|error| error.to_string())?;
+                for (reply, ticket) in replies {
+                    let _ = reply.send(ticket); // a worker that ended no longer asks
+                }
+            }
+            Work::Checkpoint(checkpoint) => {
+                store.write_checkpoint(&checkpoint).map_err(|error| error.to_string())?;
+                let _ = order.reply.send(order.ticket);
+            }
+            Work::Marks(marks) => {
+                store.write_marks(&marks).map_err(|error| error.to_string())?;
+                let _ = order.reply.send(order.ticket);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Of several writes to one key in a transaction only the last with the highest version is worth a statement: totals and
+/// profiles change with every window, and a replay at full speed has many windows in one transaction.
+fn newest_only(rows: Vec<Row>) -> Vec<Row> {
+    let mut kept: Vec<Row> = Vec::with_capacity(rows.len());
+    let mut seen: HashMap<(TableId, String), usize> = HashMap::new();
+    for row in rows {
+        if !matches!(row.table, TableId::DeviceStatistics | TableId::DeviceProfiles | TableId::AnomalyEvents) {
+            kept.push(row);
+            continue;
+        }
+        let key = (row.table, format!("{:?}", row.key()));
+        match seen.get(&key) {
+            Some(&at) if kept[at].version <= row.version => kept[at] = row,
+            Some(_) => {}
+            None => {
+                seen.insert(key, kept.len());
+                kept.push(row);
+            }
+        }
+    }
+    kept
+}
+
+/// A worker's end of a [`StoreThread`].
+pub struct StoreClient {
+    orders: SyncSender<Order>,
+    failure: Arc<Mutex<Option<String>>>,
+    reply: Sender<u64>,
+    replies: Receiver<u64>,
+    next_ticket: u64,
+}
+
+impl WriteQueue for StoreClient {
+    fn submit(&mut self, work: Work) -> Result<u64, Work> {
+        let ticket = self.next_ticket;
+        match self.orders.try_send(Order { ticket, work, reply: self.reply.clone() }) {
+            Ok(()) => {
+                self.next_ticket += 1;
+                Ok(ticket)
+            }
+            // A thread that ended has left its reason; `completed` tells it.
+            Err(TrySendError::Full(order) | TrySendError::Disconnected(order)) => Err(order.work),
+        }
+    }
+
+    fn completed(&mut self, tickets: &mut Vec<u64>) -> Result<(), String> {
+        loop {
+            match self.replies.try_recv() {
+                Ok(ticket) => tickets.push(ticket),
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
+            }
+        }
+        match &*self.failure.lock().expect("no thread panics while it holds the failure") {
+            Some(error) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Rows made of records, states and incidents.
+
+use std::collections::BTreeMap;
+
+use connectors::SourceMessage;
+use model::message::Rejected;
+use model::tables::TableId;
+use model::time::{date_of, format_ms};
+use model::{Aggregate, Incident, IncidentStatus, Judgement, Message, Method, Row, Value, Version};
+
+use crate::detect::DeviceState;
+use crate::directory::Place;
+use crate::series::Entry;
+use crate::settings::Aggregation;
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn optional(text: Option<&str>) -> Value {
+    text.map_or(Value::Null, |text| Value::Text(text.to_owned()))
+}
+
+fn raw_version(late: bool, partition: u32, record: &SourceMessage<'_>) -> Version {
+    Version { late: u8::from(late), time_ms: record.broker_ms, partition, offset: record.offset }
+}
+
+/// A usable reading, as it was sent.
+pub fn raw(message: &Message<'_>, entry: &Entry, partition: u32, record: &SourceMessage<'_>, late: bool) -> Row {
+    Row {
+        table: TableId::DeviceMetricsRaw,
+        version: raw_version(late, partition, record),
+        values: vec![
+            text(&message.device_id),
+            Value::Text(date_of(message.timestamp_ms)),
+            Value::Int(message.timestamp_ms),
+            text(&message.metric_name),
+            Value::Double(message.metric_value),
+            optional(message.unit.as_deref()),
+            text(&entry.device_type),
+            optional(message.location.as_deref()),
+            optional(message.building_id.as_deref()),
+            Value::Bool(late),
+        ],
+    }
+}
+
+/// A late reading.
+pub fn late(message: &Message<'_>, partition: u32, record: &SourceMessage<'_>, late_by_ms: i64) -> Row {
+    Row {
+        table: TableId::LateMetrics,
+        version: raw_version(true, partition, record),
+        values: vec![
+            text(&message.device_id),
+            Value::Text(date_of(message.timestamp_ms)),
+            Value::Int(message.timestamp_ms),
+            text(&message.metric_name),
+            Value::Int(i64::from(partition)),
+            Value::Int(record.offset),
+            Value::Double(message.metric_value),
+            optional(message.unit.as_deref()),
+            Value::Int(late_by_ms),
+            Value::Int(record.broker_ms),
+        ],
+    }
+}
+
+/// A message that can't be used, with its bytes.
+pub fn dead_letter(topic: &str, partition: u32, record: &SourceMessage<'_>, rejected: &Rejected) -> Row {
+    Row {
+        table: TableId::DeadLetters,
+        version: raw_version(false, partition, record),
+        values: vec![
+            text(topic),
+            Value::Int(i64::from(partition)),
+            Value::Int(record.offset),
+            text(rejected.reason.name()),
+            text(&rejected.detail),
+            Value::Blob(record.bytes.unwrap_or_default().to_vec()),
+            Value::Int(record.broker_ms),
+        ],
+    }
+}
+
+/// What a state's rows need to know of it.
+pub struct StateParts<'a> {
+    /// Window start.
+    pub start_ms: i64,
+    /// The device.
+    pub device: &'a DeviceState,
+    /// Metric name and aggregate, by name.
+    pub metrics: &'a [(&'a str, Aggregate)],
+    /// Readings in the window.
+    pub readings: u32,
+    /// What the methods say.
+    pub judgement: &'a Judgement,
+    /// Its vector, with the embedder's name.
+    pub embedding: Option<(&'a str, Vec<f32>)>,
+}
+
+/// A state.
+pub fn snapshot(state: &StateParts<'_>, aggregate: Aggregation) -> Row {
+    let map = |value: &dyn Fn(&Aggregate) -> f64| {
+        Value::Map(state.metrics.iter().map(|(name, metric)| ((*name).to_owned(), value(metric))).collect())
+    };
+    let verdicts = serde_json::to_string(&state.judgement.verdicts).expect("verdicts can be written as JSON");
+    let (method, vector) = match &state.embedding {
+        Some((method, vector)) => (text(method), Value::Vector(vector.clone())),
+        None => (Value::Null, Value::Null),
+    };
+    Row {
+        table: TableId::DeviceStateSnapshots,
+        version: Version::window(state.start_ms),
+        values: [
+            vec![text(&state.device.device_id), Value::Text(date_of(state.start_ms)), Value::Int(state.start_ms)],
+            place(&state.device.place),
+            vec![
+                match aggregate {
+                    Aggregation::Mean => map(&|metric| metric.mean),
+                    Aggregation::Last => map(&|metric| metric.last),
+                },
+                vector,
+                method,
+                Value::Double(state.judgement.score),
+                Value::Bool(state.judgement.severity.is_some()),
+                optional(state.judgement.severity.map(model::Severity::name)),
+                Value::Int(i64::from(state.readings)),
+                map(&|metric| metric.last),
+                map(&|metric| metric.min),
+                map(&|metric| metric.max),
+                map(&|metric| f64::from(metric.count)),
+                Value::Text(verdicts),
+            ],
+        ]
+        .concat(),
+    }
+}
+
+fn place(place: &Place) -> Vec<Value> {
+    vec![text(&place.device_type), optional(place.location.as_deref()), optional(place.building_id.as_deref())]
+}
+
+/// An incident as it stands after the window at `window_ms`.
+pub fn incident(device: &DeviceState, incident: &Incident, window_ms: i64, width_ms: i64) -> Row {
+    let agreed = |method| Value::Bool(incident.methods.contains(&method));
+    let observed: BTreeMap<String, f64> =
+        incident.contributions.iter().map(|part| (part.metric.clone(), part.observed)).collect();
+    Row {
+        table: TableId::AnomalyEvents,
+        version: Version::window(window_ms),
+        values: vec![
+            text(&device.device_id),
+            Value::Text(date_of(incident.start_ms)),
+            Value::Uuid(incident.id(&device.device_id).into_bytes()),
+            text(&device.place.device_type),
+            Value::Int(incident.detected_ms + width_ms),
+            Value::Int(incident.peak_ms),
+            Value::Double(incident.peak_score),
+            text(&incident.kind),
+            Value::Map(observed),
+            Value::Texts(incident.similar.iter().map(|_| device.device_id.clone()).collect()),
+            Value::Doubles(incident.similar.iter().map(|(_, cosine)| *cosine).collect()),
+            text("open"),
+            Value::Null,
+            agreed(Method::Rules),
+            agreed(Method::Fingerprint),
+            agreed(Method::Similar),
+            text(&incident.summary),
+            agreed(Method::Statistics),
+            text(incident.severity.name()),
+            text(match incident.status {
+                IncidentStatus::Open => "open",
+                IncidentStatus::Closed => "closed",
+            }),
+            Value::Int(incident.start_ms),
+            Value::Int(incident.end_ms),
+            Value::Int(i64::from(incident.transition)),
+            optional(device.place.location.as_deref()),
+            optional(device.place.building_id.as_deref()),
+            Value::Text(serde_json::to_string(&incident.contributions).expect("contributions can be written as JSON")),
+            Value::Texts(incident.similar.iter().map(|(start_ms, _)| format_ms(*start_ms)).collect()),
+        ],
+    }
+}
+
+/// A device's totals after the window at `window_ms`.
+pub fn statistics(device: &DeviceState, window_ms: i64) -> Row {
+    let count = |number: u64| Value::Int(i64::try_from(number).expect("fewer than 2^63 of anything"));
+    Row {
+        table: TableId::DeviceStatistics,
+        version: Version::window(window_ms),
+        values: vec![
+            text(&device.device_id),
+            count(device.snapshots),
+            count(device.anomalies),
+            count(device.windowed),
+            count(device.duplicate),
+            count(device.incidents),
+            Value::Int(device.last_seen_ms),
+        ],
+    }
+}
+
+/// A device's profile after the window at `window_ms`.
+pub fn profile(device: &DeviceState, embedding: Option<Vec<f32>>, window_ms: i64, width_ms: i64) -> Row {
+    let profile = device.monitor.profile();
+    Row {
+        table: TableId::DeviceProfiles,
+        version: Version::window(window_ms),
+        values: [
+            vec![text(&device.device_id)],
+            place(&device.place),
+            vec![
+                embedding.map_or(Value::Null, Value::Vector),
+                Value::Int(device.first_seen_ms),
+                Value::Int(window_ms + width_ms),
+                Value::Int(device.last_seen_ms),
+                Value::Stats(profile.metric_stats),
+                Value::Int(i64::try_from(profile.normal_states).expect("fewer than 2^63 states")),
+            ],
+        ]
+        .concat(),
+    }
+}
+
+/// Steps of a quantised vector's components: states that differ by less are one distinct state.
+const STEPS_OF_ONE: f64 = 128.0;
+
+/// A vector in steps, with the hash of the steps as its id: the same id always has the same content.
+fn quantise(vector: &[f32]) -> (i64, Vec<f32>) {
+    let steps: Vec<i8> = vector
+        .iter()
+        .map(|component| {
+            #[expect(clippy::cast_possible_truncation, reason = "components of a unit vector fit")]
+            let step = (f64::from(*component) * STEPS_OF_ONE).round().clamp(-127.0, 127.0) as i8;
+            step
+        })
+        .collect();
+    let bytes: Vec<u8> = steps.iter().map(|step| step.cast_unsigned()).collect();
+    #[expect(clippy::cast_possible_truncation, reason = "a step is a multiple of a power of two: exact")]
+    let coarse = steps.iter().map(|step| (f64::from(*step) / STEPS_OF_ONE) as f32).collect();
+    (model::hash::hash_bytes(&bytes).cast_signed(), coarse)
+}
+
+/// A distinct state's vector, and that it occurred. `None`: no vector, or one that is all zero in steps.
+pub fn occurrence(state: &StateParts<'_>) -> Option<[Row; 2]> {
+    let (method, vector) = state.embedding.as_ref()?;
+    let (vector_id, vector) = quantise(vector);
+    if vector.iter().all(|component| *component == 0.0) {
+        return None;
+    }
+    let version = Version::window(state.start_ms);
+    Some([
+        Row {
+            table: TableId::StateVectors,
+            // The same vector always has the same id: any version will do, and one that never changes saves rewriting it.
+            version: Version::window(0),
+            values: vec![text(method), Value::Int(vector_id), Value::Vector(vector), Value::Null],
+        },
+        Row {
+            table: TableId::StateOccurrences,
+            version,
+            values: vec![
+                text(&state.device.device_id),
+                Value::Int(state.start_ms),
+                text(method),
+                Value::Int(vector_id),
+                Value::Bool(state.judgement.severity.is_some()),
+            ],
+        },
+    ])
+}

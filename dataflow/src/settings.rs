@@ -1,0 +1,124 @@
+//! Settings of the job: defaults, checks, and how durations are written.
+
+use serde::{Deserialize, Serialize};
+
+/// What the job does with time, bounds and checkpoints. Durations are texts such as `"30s"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JobSettings {
+    /// Width of the tumbling windows.
+    #[serde(rename = "window", with = "duration")]
+    pub window_ms: i64,
+    /// How far the watermark stays behind the newest reading of a partition.
+    #[serde(rename = "lateness", with = "duration")]
+    pub lateness_ms: i64,
+    /// Event times further than this beyond the broker's are dead letters.
+    #[serde(rename = "max_future", with = "duration")]
+    pub max_future_ms: i64,
+    /// Event times further than this before the broker's are dead letters; off where absent.
+    #[serde(rename = "max_age", with = "optional_duration")]
+    pub max_age_ms: Option<i64>,
+    /// A partition that has delivered nothing for so long, its end proven reached, stops holding the frontier.
+    #[serde(rename = "idle", with = "duration")]
+    pub idle_ms: i64,
+    /// Longest message in bytes.
+    pub max_message_bytes: usize,
+    /// Most devices a partition.
+    pub max_devices: usize,
+    /// Most metrics a device.
+    pub max_metrics: usize,
+    /// Wall time between checkpoints.
+    #[serde(rename = "checkpoint_interval", with = "duration")]
+    pub checkpoint_interval_ms: i64,
+    /// How many windows may be under way between reading and the store.
+    pub ahead_windows: usize,
+    /// How many rows may be under way between reading and the store.
+    pub ahead_rows: usize,
+    /// Whether the table's `metrics` map holds means or last values.
+    pub aggregate: Aggregation,
+}
+
+/// Which aggregate stands for a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Aggregation {
+    /// Mean of the window.
+    Mean,
+    /// Last reading of the window.
+    Last,
+}
+
+impl Default for JobSettings {
+    fn default() -> Self {
+        JobSettings {
+            window_ms: 60_000,
+            lateness_ms: 30_000,
+            max_future_ms: 300_000,
+            max_age_ms: None,
+            idle_ms: 30_000,
+            max_message_bytes: 65_536,
+            max_devices: 1_000_000,
+            max_metrics: 200,
+            checkpoint_interval_ms: 60_000,
+            ahead_windows: 64,
+            ahead_rows: 200_000,
+            aggregate: Aggregation::Mean,
+        }
+    }
+}
+
+impl JobSettings {
+    /// Checks what types can't say.
+    ///
+    /// # Errors
+    /// Names the setting, its value and what it may be.
+    pub fn check(&self) -> Result<(), String> {
+        if !(1..=86_400_000).contains(&self.window_ms) {
+            return Err(format!("setting \"window\" is {}ms, which is not from 1ms to 1d", self.window_ms));
+        }
+        for (name, value) in [
+            ("max_message_bytes", self.max_message_bytes),
+            ("max_devices", self.max_devices),
+            ("max_metrics", self.max_metrics),
+            ("ahead_windows", self.ahead_windows),
+            ("ahead_rows", self.ahead_rows),
+        ] {
+            if value == 0 {
+                return Err(format!("setting {name:?} is 0, which leaves no room for anything"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Durations as text.
+mod duration {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub fn serialize<S: Serializer>(ms: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&model::time::format_duration(*ms))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        model::time::parse_duration_ms(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+/// Durations that may be absent.
+mod optional_duration {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[expect(clippy::ref_option, reason = "the signature is serde's")]
+    pub fn serialize<S: Serializer>(ms: &Option<i64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match ms {
+            Some(ms) => serializer.serialize_some(&model::time::format_duration(*ms)),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i64>, D::Error> {
+        let text: Option<String> = Option::deserialize(deserializer)?;
+        text.map(|text| model::time::parse_duration_ms(&text).map_err(serde::de::Error::custom)).transpose()
+    }
+}
