@@ -7,11 +7,15 @@ mod checksum;
 mod error;
 pub mod file;
 mod fit;
+pub mod memory;
+pub mod projection;
 pub mod sqlite;
 mod url;
 
 pub use error::{SourceError, StoreError};
 pub use file::{FileOptions, FileSource};
+pub use memory::{MemorySource, MemoryStore, NullStore};
+pub use projection::Projection;
 pub use sqlite::SqliteStore;
 pub use url::{open_source, open_store};
 

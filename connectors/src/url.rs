@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{FileSource, Source, SourceError, SqliteStore, Store, StoreError};
+use crate::{FileSource, NullStore, Source, SourceError, SqliteStore, Store, StoreError};
 
 const SOURCES: &str = "file:PATH (a recording as JSON lines, plain or zstd)";
 const STORES: &str = "sqlite:PATH and null";
@@ -30,6 +30,7 @@ pub fn open_store(url: &str) -> Result<Box<dyn Store>, StoreError> {
     match url.split_once(':') {
         Some(("sqlite", "")) => Err(fail("needs a path")),
         Some(("sqlite", path)) => Ok(Box::new(SqliteStore::open(path)?)),
+        _ if url == "null" => Ok(Box::new(NullStore::default())),
         Some(("scylla", _)) => Err(fail("needs a CQL client, which this build does not have")),
         _ => Err(fail("has no known scheme")),
     }
