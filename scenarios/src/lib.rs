@@ -3,4 +3,5 @@
 
 pub mod case;
 pub mod compare;
+pub mod csv;
 pub mod render;
