@@ -3,30 +3,93 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+use crate::hash::hash_text;
+use crate::state::Severity;
 
 /// All known device types.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Catalogue {
-    /// Spellings of units: alias to canonical.
+    /// Further spellings of units: alias to canonical. Units bring their usual spellings themselves.
     #[serde(default)]
     pub unit_aliases: BTreeMap<String, String>,
+    /// Units by canonical name.
+    #[serde(default, rename = "unit")]
+    pub units: BTreeMap<String, UnitSpec>,
     /// Types by canonical name.
     #[serde(rename = "device")]
     pub types: BTreeMap<String, DeviceType>,
 }
 
-/// One device type.
+/// A unit: `base = sent * scale + offset`, where the base is the same for all units of a kind.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DeviceType {
-    /// Other spellings of the type, compared without case, blanks, `_` and `-`.
+pub struct UnitSpec {
+    /// What it measures; only units of one kind convert into each other.
+    pub kind: String,
+    /// Factor to the base.
+    #[serde(default = "one")]
+    pub scale: f64,
+    /// Added after the factor.
+    #[serde(default)]
+    pub offset: f64,
+    /// Other spellings, compared without case.
     #[serde(default)]
     pub aliases: Vec<String>,
+}
+
+/// One device type.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "DeviceTypeFile")]
+pub struct DeviceType {
+    /// Other spellings of the type, compared without case, blanks, `_` and `-`.
+    pub aliases: Vec<String>,
     /// Metrics by name.
-    #[serde(default, rename = "metric")]
     pub metrics: BTreeMap<String, MetricSpec>,
+    /// Rules in the order of the file.
+    pub rules: Vec<RuleSpec>,
+    /// Hash of metrics and rules: what is derived from a type (compiled rules) is remembered under it.
+    pub content: u64,
+}
+
+/// A type as the file has it; `content` is computed when it is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DeviceTypeFile {
+    #[serde(default)]
+    aliases: Vec<String>,
+    #[serde(default, rename = "metric")]
+    metrics: BTreeMap<String, MetricSpec>,
+    #[serde(default, rename = "rule")]
+    rules: Vec<RuleSpec>,
+}
+
+impl From<DeviceTypeFile> for DeviceType {
+    fn from(DeviceTypeFile { aliases, metrics, rules }: DeviceTypeFile) -> Self {
+        let content = hash_text(&format!("{metrics:?} {rules:?}"));
+        DeviceType { aliases, metrics, rules, content }
+    }
+}
+
+/// What a metric is, which decides how it is judged.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MetricKind {
+    /// A measurement of the device: judged by every method.
+    #[default]
+    Gauge,
+    /// A measurement of the device's surroundings (weather): judged, but it explains rather than accuses.
+    Ambient,
+    /// On or off: an input of the models, judged by rules alone.
+    Status,
+    /// Only rises: judged by its increase per window.
+    Counter,
+    /// What people ask for: an input of the models.
+    Setpoint,
+    /// What the controller asks for (a valve's position): an input of the models.
+    Command,
 }
 
 /// One metric of a type.
@@ -35,6 +98,51 @@ pub struct DeviceType {
 pub struct MetricSpec {
     /// Canonical unit.
     pub unit: String,
+    /// Lowest plausible value.
+    pub lo: Option<f64>,
+    /// Highest plausible value.
+    pub hi: Option<f64>,
+    /// What it is.
+    #[serde(default)]
+    pub kind: MetricKind,
+    /// A difference of two values: converted without the unit's offset.
+    #[serde(default)]
+    pub difference: bool,
+    /// Other names of the metric, compared without case, blanks, `_` and `-`.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+}
+
+/// A rule: a CEL condition over metric names that a healthy device never meets.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RuleSpec {
+    /// Name, unique within the type.
+    pub id: String,
+    /// What it means, for a person.
+    pub description: String,
+    /// How much it matters; a critical rule makes the state critical by itself.
+    pub severity: Severity,
+    /// CEL expression: true is a breach.
+    pub when: String,
+    /// CEL expression: the rule applies only while it is true.
+    pub guard: Option<String>,
+    /// Windows in a row that must breach before the rule reports.
+    #[serde(default = "one_window")]
+    pub confirm_windows: u32,
+    /// Windows after the guard became true in which the rule does not apply.
+    #[serde(default)]
+    pub settle_windows: u32,
+    /// The metrics to show, the one it is about first.
+    pub metrics: Vec<String>,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+fn one_window() -> u32 {
+    1
 }
 
 /// `canonical = sent * scale + offset`.
@@ -46,14 +154,106 @@ pub struct Conversion {
     pub offset: f64,
 }
 
+/// Why a catalogue can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// Not of the format.
+    #[error("catalogue is not valid: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// A metric's unit is not listed.
+    #[error("device type {device_type:?}: metric {metric:?} has unit {unit:?}, which the catalogue does not list")]
+    UnknownUnit {
+        /// The type.
+        device_type: String,
+        /// The metric.
+        metric: String,
+        /// Its unit.
+        unit: String,
+    },
+    /// A spelling leads to a unit that is not listed.
+    #[error("unit alias {alias:?} names {unit:?}, which the catalogue does not list")]
+    UnknownAlias {
+        /// The spelling.
+        alias: String,
+        /// Where it leads.
+        unit: String,
+    },
+    /// The limits of a metric are the wrong way round.
+    #[error("device type {device_type:?}: metric {metric:?} has lo {lo} above hi {hi}")]
+    Limits {
+        /// The type.
+        device_type: String,
+        /// The metric.
+        metric: String,
+        /// Lower limit.
+        lo: f64,
+        /// Upper limit.
+        hi: f64,
+    },
+    /// Two rules of a type share their id, or a rule names no metric.
+    #[error("device type {device_type:?}: rule {rule:?} {problem}")]
+    Rule {
+        /// The type.
+        device_type: String,
+        /// The rule.
+        rule: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
 impl Catalogue {
+    /// Reads a catalogue and checks what can be checked without compiling its rules.
+    pub fn parse(text: &str) -> Result<Catalogue, CatalogueError> {
+        let catalogue: Catalogue = toml::from_str(text)?;
+        for (alias, unit) in &catalogue.unit_aliases {
+            if !catalogue.units.contains_key(unit) {
+                return Err(CatalogueError::UnknownAlias { alias: alias.clone(), unit: unit.clone() });
+            }
+        }
+        for (name, device_type) in &catalogue.types {
+            catalogue.check_type(name, device_type)?;
+        }
+        Ok(catalogue)
+    }
+
+    fn check_type(&self, name: &str, device_type: &DeviceType) -> Result<(), CatalogueError> {
+        for (metric, spec) in &device_type.metrics {
+            if !self.units.contains_key(&spec.unit) {
+                return Err(CatalogueError::UnknownUnit {
+                    device_type: name.to_owned(),
+                    metric: metric.clone(),
+                    unit: spec.unit.clone(),
+                });
+            }
+            if let (Some(lo), Some(hi)) = (spec.lo, spec.hi)
+                && lo > hi
+            {
+                return Err(CatalogueError::Limits { device_type: name.to_owned(), metric: metric.clone(), lo, hi });
+            }
+        }
+        for (at, rule) in device_type.rules.iter().enumerate() {
+            let problem = if device_type.rules[..at].iter().any(|earlier| earlier.id == rule.id) {
+                "is there twice"
+            } else if rule.metrics.is_empty() {
+                "names no metric to show"
+            } else if !rule.metrics.iter().all(|metric| device_type.metrics.contains_key(metric)) {
+                "shows a metric that the type lacks"
+            } else {
+                continue;
+            };
+            return Err(CatalogueError::Rule { device_type: name.to_owned(), rule: rule.id.clone(), problem });
+        }
+        Ok(())
+    }
+
     /// The built-in catalogue.
     ///
     /// # Panics
     /// Never in a released build: a test parses it.
     pub fn builtin() -> &'static Catalogue {
         static CATALOGUE: std::sync::OnceLock<Catalogue> = std::sync::OnceLock::new();
-        CATALOGUE.get_or_init(|| toml::from_str(include_str!("../devices.toml")).expect("devices.toml is valid"))
+        CATALOGUE.get_or_init(|| Catalogue::parse(include_str!("../devices.toml")).expect("devices.toml is valid"))
     }
 
     /// Canonical type name: aliases resolved; an unknown type is its own name in lower case.
@@ -70,6 +270,20 @@ impl Catalogue {
         Cow::Owned(sent.trim().to_lowercase())
     }
 
+    /// Canonical metric name of a (canonical) type; a metric that the catalogue lacks keeps its name.
+    pub fn normalise_metric<'a>(&'a self, device_type: &str, sent: &'a str) -> &'a str {
+        let Some(known) = self.types.get(device_type) else { return sent };
+        if known.metrics.contains_key(sent) {
+            return sent;
+        }
+        let folded = fold(sent);
+        let found = known
+            .metrics
+            .iter()
+            .find(|(name, spec)| fold(name) == folded || spec.aliases.iter().any(|alias| fold(alias) == folded));
+        found.map_or(sent, |(name, _)| name)
+    }
+
     /// How to turn a reading in `sent` unit into the canonical unit of the metric. `None`: the unit is unknown or of
     /// another kind. A metric that the catalogue lacks keeps whatever unit it has; an absent unit is the canonical one.
     pub fn conversion(&self, device_type: &str, metric: &str, sent: Option<&str>) -> Option<Conversion> {
@@ -77,12 +291,142 @@ impl Catalogue {
         let Some(spec) = self.types.get(device_type).and_then(|known| known.metrics.get(metric)) else {
             return Some(SAME);
         };
-        let Some(sent) = sent else { return Some(SAME) };
-        let canonical = self.unit_aliases.get(sent).map_or(sent, String::as_str);
-        if canonical == spec.unit { Some(SAME) } else { None }
+        let Some(sent) = sent.map(str::trim).filter(|sent| !sent.is_empty()) else { return Some(SAME) };
+        if sent == spec.unit {
+            return Some(SAME);
+        }
+        let (name, from) = self.unit(sent)?;
+        if name == spec.unit {
+            return Some(SAME);
+        }
+        let to = self.units.get(&spec.unit)?;
+        if from.kind != to.kind {
+            return None;
+        }
+        let offset = if spec.difference { 0.0 } else { (from.offset - to.offset) / to.scale };
+        Some(Conversion { scale: from.scale / to.scale, offset })
+    }
+
+    /// A unit by any of its spellings: exactly as written first (`MW` is not `mW`), then without case where only one
+    /// unit answers to it.
+    fn unit(&self, sent: &str) -> Option<(&str, &UnitSpec)> {
+        let exact = self.unit_aliases.get(sent).map_or(sent, String::as_str);
+        if let Some((name, unit)) = self.units.get_key_value(exact) {
+            return Some((name, unit));
+        }
+        let mut found = None;
+        for (name, unit) in &self.units {
+            if unit.aliases.iter().any(|alias| alias == sent) {
+                return Some((name, unit));
+            }
+            let folds = |spelling: &str| spelling.to_lowercase() == sent.to_lowercase();
+            if folds(name) || unit.aliases.iter().any(|alias| folds(alias)) {
+                if found.is_some() {
+                    return None;
+                }
+                found = Some((name.as_str(), unit));
+            }
+        }
+        found
     }
 }
 
 fn fold(name: &str) -> String {
     name.chars().filter(|c| !matches!(c, '_' | '-' | ' ')).flat_map(char::to_lowercase).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::{Expect, expect};
+
+    #[test]
+    fn the_built_in_catalogue_has_all_metrics_and_rules() {
+        let counts: Vec<String> = Catalogue::builtin()
+            .types
+            .iter()
+            .map(|(name, known)| format!("{name} {} metrics {} rules", known.metrics.len(), known.rules.len()))
+            .collect();
+        expect![[r#"
+            air_compressor 14 metrics 7 rules
+            chiller 15 metrics 8 rules
+            cooling_tower 14 metrics 5 rules
+            makeup_air_unit 14 metrics 6 rules
+            rooftop_unit 14 metrics 7 rules"#]]
+        .assert_eq(&counts.join("\n"));
+    }
+
+    #[test]
+    fn types_and_metrics_answer_to_their_other_names() {
+        let catalogue = Catalogue::builtin();
+        for sent in ["rooftop_unit", "rooftopunit", "RTU", "Rooftop Unit", "ROOFTOP-UNIT"] {
+            assert_eq!(catalogue.normalise_type(sent), "rooftop_unit", "{sent}");
+        }
+        assert_eq!(catalogue.normalise_type(" Boiler "), "boiler");
+        assert_eq!(catalogue.normalise_metric("rooftop_unit", "OAT"), "outdoor_air_temp");
+        assert_eq!(catalogue.normalise_metric("rooftop_unit", "Supply-Air-Temp"), "supply_air_temp");
+        assert_eq!(catalogue.normalise_metric("rooftop_unit", "zone_temp"), "zone_temp");
+    }
+
+    /// `type.metric unit value` a line, with what becomes of it.
+    fn check(input: &str, expected: Expect) {
+        let mut lines = Vec::new();
+        for line in input.lines().map(str::trim).filter(|line| !line.is_empty()) {
+            let (path, rest) = line.split_once(' ').unwrap();
+            let (unit, value) = rest.rsplit_once(' ').unwrap();
+            let (device_type, metric) = path.split_once('.').unwrap();
+            let value: f64 = value.parse().unwrap();
+            let catalogue = Catalogue::builtin();
+            let canonical = &catalogue.types[device_type].metrics[metric].unit;
+            lines.push(match catalogue.conversion(device_type, metric, Some(unit)) {
+                Some(c) => format!("{value} {unit} = {:.3} {canonical}", value * c.scale + c.offset),
+                None => format!("{value} {unit} is not {canonical}"),
+            });
+        }
+        expected.assert_eq(&lines.join("\n"));
+    }
+
+    #[test]
+    fn units_convert_within_their_kind_only() {
+        check(
+            "rooftop_unit.supply_air_temp °C 20
+             rooftop_unit.supply_air_temp degF 68
+             rooftop_unit.supply_air_temp K 293.15
+             rooftop_unit.power_consumption W 25000
+             rooftop_unit.power_consumption mw 1
+             rooftop_unit.filter_pressure_drop Pa 124.544455
+             air_compressor.discharge_pressure kPa 758.423
+             air_compressor.discharge_pressure psi 110
+             air_compressor.run_hours h 12
+             cooling_tower.approach_temp °C 5
+             chiller.chilled_water_flow_rate L/s 31.5451
+             rooftop_unit.fan_current A 15
+             rooftop_unit.fan_speed rpm 1500
+             rooftop_unit.supply_air_temp kW 3
+             rooftop_unit.supply_air_temp smoots 3",
+            expect![[r#"
+                20 °C = 68.000 °F
+                68 degF = 68.000 °F
+                293.15 K = 68.000 °F
+                25000 W = 25.000 kW
+                1 mw = 1000.000 kW
+                124.544455 Pa = 0.500 inH2O
+                758.423 kPa = 110.000 PSIG
+                110 psi = 110.000 PSIG
+                12 h = 12.000 hours
+                5 °C = 9.000 °F
+                31.5451 L/s = 500.000 GPM
+                15 A = 15.000 Amps
+                1500 rpm = 1500.000 RPM
+                3 kW is not °F
+                3 smoots is not °F"#]],
+        );
+    }
+
+    #[test]
+    fn a_broken_catalogue_says_what_is_wrong() {
+        let bad = "[device.x.metric]\nt = { unit = \"furlong\" }";
+        expect![[r#"device type "x": metric "t" has unit "furlong", which the catalogue does not list"#]]
+            .assert_eq(&Catalogue::parse(bad).unwrap_err().to_string());
+    }
 }

@@ -1,0 +1,131 @@
+//! What people can set: when a device is judged, what counts as unusual, and when an incident opens and closes.
+
+use serde::{Deserialize, Serialize};
+
+/// Settings of a [`Monitor`](crate::Monitor). All counts of windows are windows in which the device had a state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MonitorConfig {
+    /// States before anything but a critical rule is reported. The models are fitted on the first two thirds and
+    /// their limits found on the last.
+    pub warm_up_windows: u32,
+    /// The models are fitted again each time the count of normal states has doubled, up to here; then each time as
+    /// many have come again, with the older ones at half weight.
+    pub refit_until_windows: u32,
+    /// After an operating point that the device never had (a status, set point or command beyond all seen), so many
+    /// states are learned without being judged by the methods that learn.
+    pub regime_windows: u32,
+    /// An anomaly that lasts so long is taken as the new normal: its incident closes and the models start anew.
+    pub relearn_windows: u32,
+    /// Anomalous states before an incident opens, where two methods agree or a rule is broken.
+    pub confirm_windows: u32,
+    /// Anomalous states before an incident opens, where a single method speaks.
+    pub info_confirm_windows: u32,
+    /// Quiet states after which an incident closes.
+    pub clear_windows: u32,
+    /// Windows without any state after which a device is silent (or three times its longest usual gap, if longer).
+    pub silent_after_windows: u32,
+    /// States without a metric after which it is missing (or three times its longest usual gap, if longer).
+    pub missing_after_windows: u32,
+    /// States with the very same value after which a metric is stuck (or ten times its longest usual run, if longer).
+    pub stuck_after_windows: u32,
+    /// Standardised metrics are clipped here, so that one wild metric does not hide the others.
+    pub vector_clip: f64,
+    /// One metric alone: decades of rarity that trigger. 4 is about once in 17 days of one-minute windows.
+    pub rarity_decades: f64,
+    /// Fingerprint: decades of rarity of the distance to the centroid that trigger.
+    pub fingerprint_decades: f64,
+    /// Similar states: decades of rarity of the distance to the k-th nearest earlier state that trigger.
+    pub similar_decades: f64,
+    /// Similar states: how many near neighbours a normal state has.
+    pub similar_neighbours: u32,
+    /// Similar states: how many earlier states are remembered.
+    pub similar_memory: u32,
+    /// Several metrics together.
+    pub residual: ResidualConfig,
+    /// Weights of the methods in the consensus score, in the order rules, statistics, fingerprint, similar.
+    pub weights: [f64; 4],
+}
+
+/// Settings of the residual method: what is measured of each is in its module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResidualConfig {
+    /// Step of the moving average that collects evidence.
+    pub lambda: f64,
+    /// One residual counts at most so many deviations.
+    pub clip: f64,
+    /// Lowest limit of the averaged residual, in its own deviations.
+    pub limit_min: f64,
+    /// The limit is at least so many times the .995 quantile seen while normal.
+    pub limit_factor: f64,
+    /// The event closes below this share of the limit.
+    pub close_share: f64,
+    /// A metric is recovered below this share of its peak.
+    pub peak_share: f64,
+    /// States above the limit before the event opens.
+    pub confirm_windows: u32,
+    /// States without an active metric before the event closes.
+    pub hold_windows: u32,
+    /// States after the event that show where the metrics have settled.
+    pub settle_windows: u32,
+    /// Step by which a slow offset is followed while quiet.
+    pub follow: f64,
+    /// Largest offset that is followed, in deviations.
+    pub follow_limit: f64,
+}
+
+impl Default for MonitorConfig {
+    fn default() -> Self {
+        MonitorConfig {
+            warm_up_windows: 360,
+            refit_until_windows: 10_080,
+            regime_windows: 60,
+            relearn_windows: 4_320,
+            confirm_windows: 3,
+            info_confirm_windows: 15,
+            clear_windows: 15,
+            silent_after_windows: 5,
+            missing_after_windows: 5,
+            stuck_after_windows: 60,
+            vector_clip: 6.0,
+            rarity_decades: 4.0,
+            fingerprint_decades: 4.0,
+            similar_decades: 4.0,
+            similar_neighbours: 3,
+            similar_memory: 128,
+            residual: ResidualConfig::default(),
+            weights: [1.0, 0.9, 0.8, 0.8],
+        }
+    }
+}
+
+impl Default for ResidualConfig {
+    fn default() -> Self {
+        ResidualConfig {
+            lambda: 0.2,
+            clip: 6.0,
+            limit_min: 5.0,
+            limit_factor: 1.1,
+            close_share: 0.6,
+            peak_share: 0.1,
+            confirm_windows: 3,
+            hold_windows: 60,
+            settle_windows: 45,
+            follow: 0.002,
+            follow_limit: 2.0,
+        }
+    }
+}
+
+impl MonitorConfig {
+    /// States held back at the very start, so that single wild readings among them are found by those that follow.
+    pub(crate) fn pilot_windows(&self) -> u32 {
+        (self.warm_up_windows / 3).min(50)
+    }
+
+    /// Normal states at which the models are fitted for the first time.
+    pub(crate) fn first_fit_windows(&self) -> u32 {
+        (self.warm_up_windows / 3 * 2).max(1)
+    }
+}

@@ -1,0 +1,81 @@
+//! Four verdicts joined into one.
+//!
+//! One method is `info`, two are `warning`, three or a critical rule `critical`. The score joins the methods that report
+//! as independent evidence, 1 - (1 - w s)(1 - w s)…; where none reports it is the highest weighted score, which is below one half.
+
+use model::{Severity, Verdict};
+
+/// What all methods together say.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Consensus {
+    /// `None`: normal.
+    pub severity: Option<Severity>,
+    /// From 0 to 1.
+    pub score: f64,
+}
+
+/// Joins verdicts. `votes`: which of them count (a method's finding may have an incident of its own instead).
+pub fn join(verdicts: &[Verdict], votes: [bool; 4], weights: &[f64; 4]) -> Consensus {
+    let (mut count, mut critical) = (0, false);
+    let (mut doubt, mut highest) = (1.0, 0.0f64);
+    for ((verdict, vote), weight) in verdicts.iter().zip(votes).zip(weights) {
+        let score = (weight * verdict.score).clamp(0.0, 1.0);
+        if vote {
+            count += 1;
+            critical |= verdict.severity == Some(Severity::Critical);
+            doubt *= 1.0 - score;
+        } else if verdict.severity.is_none() {
+            highest = highest.max(score.min(0.5));
+        }
+    }
+    let severity = match count {
+        0 => None,
+        _ if critical || count >= 3 => Some(Severity::Critical),
+        2 => Some(Severity::Warning),
+        _ => Some(Severity::Info),
+    };
+    Consensus { severity, score: if count > 0 { 1.0 - doubt } else { highest } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+    use model::Method;
+
+    #[test]
+    fn votes_become_a_severity_and_a_score() {
+        let mut lines = Vec::new();
+        for scores in [
+            [0.0; 4],
+            [0.0, 0.3, 0.2, 0.1],
+            [0.0, 0.6, 0.2, 0.1],
+            [0.75, 0.6, 0.0, 0.0],
+            [0.0, 0.6, 0.6, 0.6],
+            [1.0, 0.0, 0.0, 0.0],
+        ] {
+            let verdicts: Vec<Verdict> = Method::ALL
+                .iter()
+                .zip(scores)
+                .map(|(method, score)| Verdict {
+                    method: *method,
+                    score,
+                    severity: (score >= 0.5).then_some(if score == 1.0 { Severity::Critical } else { Severity::Info }),
+                    warm_up: 1.0,
+                    findings: Vec::new(),
+                })
+                .collect();
+            let votes = scores.map(|score| score >= 0.5);
+            let joined = join(&verdicts, votes, &[1.0, 0.9, 0.8, 0.8]);
+            lines.push(format!("{scores:?} {} {:.3}", joined.severity.map_or("normal", Severity::name), joined.score));
+        }
+        expect![[r#"
+            [0.0, 0.0, 0.0, 0.0] normal 0.000
+            [0.0, 0.3, 0.2, 0.1] normal 0.270
+            [0.0, 0.6, 0.2, 0.1] info 0.540
+            [0.75, 0.6, 0.0, 0.0] warning 0.885
+            [0.0, 0.6, 0.6, 0.6] critical 0.876
+            [1.0, 0.0, 0.0, 0.0] critical 1.000"#]]
+        .assert_eq(&lines.join("\n"));
+    }
+}

@@ -1,0 +1,424 @@
+//! A device's monitor: prepares each state for the detectors, joins what they say, and decides what is learned.
+
+use model::{Incident, Judgement, MetricKind, StateView};
+use serde::{Deserialize, Serialize};
+
+use crate::baseline::{Baseline, drop_spikes};
+use crate::consensus::join;
+use crate::incidents::{Incidents, Judged, MOST_SIMILAR};
+use crate::profile::{MetricStats, Profile};
+use crate::{Detector as _, Detectors, MonitorConfig, Sample, is_counter};
+
+/// All that is known of one device. Its size is bounded by the number of its metrics.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Monitor {
+    device_id: String,
+    names: Vec<String>,
+    created_ms: Option<i64>,
+    last_ms: Option<i64>,
+    /// Windows between the last states, for what gap is usual: the longest of at most `gap_limit` so far.
+    longest_gap: i64,
+    baseline: Baseline,
+    detectors: Detectors,
+    incidents: Incidents,
+    /// The first states, held back until their wild values are known.
+    pilot: Vec<PilotRow>,
+    pilot_done: bool,
+    warm: bool,
+    /// A counter's last reading and the start of its window, by slot.
+    counters: Vec<(f64, i64)>,
+    /// Lowest and highest value of each input so far, by slot.
+    seen: Vec<(f64, f64)>,
+    /// States to be learned before the present operating point is judged.
+    unfamiliar: u32,
+    #[serde(skip)]
+    values: Vec<f64>,
+    #[serde(skip)]
+    vector: Vec<f64>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct PilotRow {
+    start_ms: i64,
+    values: Vec<f64>,
+    /// All readings of the slot's window were 0 or 1.
+    binary: Vec<bool>,
+}
+
+impl Monitor {
+    /// A monitor of a device that was never seen.
+    pub fn new(device_id: &str) -> Self {
+        Monitor {
+            device_id: device_id.to_owned(),
+            names: Vec::new(),
+            created_ms: None,
+            last_ms: None,
+            longest_gap: 1,
+            baseline: Baseline::default(),
+            detectors: Detectors::default(),
+            incidents: Incidents::default(),
+            pilot: Vec::new(),
+            pilot_done: false,
+            warm: false,
+            counters: Vec::new(),
+            seen: Vec::new(),
+            unfamiliar: 0,
+            values: Vec::new(),
+            vector: Vec::new(),
+        }
+    }
+
+    /// The device.
+    pub fn device_id(&self) -> &str {
+        &self.device_id
+    }
+
+    /// Judges one closed window and learns from it. Windows come in rising order.
+    ///
+    /// # Panics
+    /// If a window comes that is not later than the last one, or a slot has vanished: the caller's order is broken.
+    pub fn observe(&mut self, config: &MonitorConfig, state: &StateView<'_>) -> Judgement {
+        assert!(self.last_ms.is_none_or(|last_ms| state.start_ms > last_ms), "windows come in rising order");
+        assert!(state.names.len() >= self.names.len(), "slots are only added");
+        assert_eq!(state.names.len(), state.metrics.len(), "one aggregate a slot");
+        let mut changed = Vec::new();
+        self.incidents.close_silent(state.start_ms, &mut changed);
+        self.grow(state);
+        let gap_windows = self.see_gap(state);
+        self.created_ms.get_or_insert(state.start_ms);
+        self.last_ms = Some(state.start_ms);
+        self.read_values(state);
+        if !self.pilot_done {
+            self.pilot(config, state);
+        }
+        if self.pilot_done && !self.warm {
+            self.baseline.guard(&mut self.values);
+        }
+        let unfamiliar = self.pilot_done && self.see_inputs(config);
+        let mut vector = std::mem::take(&mut self.vector);
+        self.baseline.standardise(&self.values, config.vector_clip, &mut vector);
+        let mut vector_square = 0.0;
+        for value in &vector {
+            vector_square += value * value;
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a device has far fewer metrics than 2^53")]
+        let constant_square = vector.len() as f64;
+        let judging = self.warm && !unfamiliar;
+        let warm_up = if judging {
+            1.0
+        } else if self.warm {
+            (1.0 - f64::from(self.unfamiliar) / f64::from(config.regime_windows.max(1))).clamp(0.0, 0.99)
+        } else {
+            (f64::from(self.baseline.rows) / f64::from(config.warm_up_windows.max(1))).min(0.99)
+        };
+        let sample = Sample {
+            state,
+            config,
+            baseline: &self.baseline,
+            values: &self.values,
+            vector: &vector,
+            vector_square,
+            constant_square,
+            vector_known: self.baseline.fits > 0,
+            warm: self.warm,
+            judging,
+            warm_up,
+            incident_open: self.incidents.is_anomaly_open(),
+            gap_windows,
+        };
+
+        let (mut verdicts, mut conditions) = (Vec::with_capacity(4), Vec::new());
+        let mut votes = [false; 4];
+        if self.pilot_done {
+            for (detector, vote) in self.detectors.all().into_iter().zip(&mut votes) {
+                let evidence = detector.judge(&sample);
+                *vote = evidence.anomalous;
+                conditions.extend(evidence.conditions);
+                verdicts.push(evidence.verdict);
+            }
+        } else {
+            judge_pilot(&mut self.detectors, &sample, &mut verdicts, &mut votes);
+        }
+        let consensus = join(&verdicts, votes, &config.weights);
+        let normal = consensus.severity.is_none();
+        if self.pilot_done {
+            for detector in self.detectors.all() {
+                detector.learn(&sample, normal);
+            }
+        }
+        let embedded = sample.vector_known.then(|| {
+            let mut embedded = Vec::with_capacity(vector.len() + 1);
+            embedded.extend_from_slice(&vector);
+            embedded.push(constant_square.sqrt());
+            embedded
+        });
+        let judged =
+            Judged { start_ms: state.start_ms, width_ms: state.width_ms, consensus, votes, verdicts: &verdicts };
+        self.incidents.follow_conditions(&judged, &conditions, &mut changed);
+        let similar = &self.detectors.similar;
+        self.incidents.follow_anomaly(config, &judged, || similar.nearest(MOST_SIMILAR), &mut changed);
+        self.vector = vector;
+        if normal && self.pilot_done {
+            self.learn(config);
+        }
+        if self.incidents.anomaly_age() >= config.relearn_windows.max(1) {
+            self.relearn(&mut changed);
+        }
+        // A stuck or missing metric makes the state worth a look, but is no vote on an anomaly.
+        let severity = consensus.severity.or(verdicts.iter().filter_map(|verdict| verdict.severity).max());
+        let score =
+            if consensus.severity.is_none() && severity.is_some() { consensus.score.max(0.5) } else { consensus.score };
+        Judgement { verdicts, severity, score, vector: embedded, incidents: changed }
+    }
+
+    /// Start of the first window that, if it has no state either, makes the device silent. `None`: never seen or
+    /// already silent.
+    pub fn silent_due_ms(&self, config: &MonitorConfig, width_ms: i64) -> Option<i64> {
+        if self.incidents.is_silent() {
+            return None;
+        }
+        let windows = i64::from(config.silent_after_windows.max(1)).max(self.longest_gap.saturating_mul(3));
+        // A device that reports each window has gaps of one; three times that is still below the default.
+        let windows = if self.longest_gap <= 1 { i64::from(config.silent_after_windows.max(1)) } else { windows };
+        Some(self.last_ms?.saturating_add(windows.saturating_mul(width_ms)))
+    }
+
+    /// The window `start_ms` had no state and is the due one: opens the `silent` incident, which starts with the first
+    /// missed window.
+    pub fn silent(&mut self, _config: &MonitorConfig, start_ms: i64, width_ms: i64) -> Vec<Incident> {
+        let Some(last_ms) = self.last_ms else { return Vec::new() };
+        self.incidents.open_silent(last_ms.saturating_add(width_ms), start_ms, width_ms)
+    }
+
+    /// What is usual for the device.
+    pub fn profile(&self) -> Profile {
+        let metric_stats = self
+            .names
+            .iter()
+            .zip(&self.baseline.slots)
+            .filter(|(_, usual)| usual.weight > 0.0)
+            .map(|(name, usual)| {
+                let stats = MetricStats { mean: usual.mean, std: usual.deviation(), min: usual.lo, max: usual.hi };
+                (name.clone(), stats)
+            })
+            .collect();
+        #[expect(clippy::cast_precision_loss, reason = "a device has far fewer metrics than 2^53")]
+        let centroid = self.detectors.fingerprint.centroid().map(|centre| {
+            let mut centroid = centre.to_vec();
+            centroid.resize(self.names.len(), 0.0);
+            centroid.push((self.names.len() as f64).sqrt());
+            centroid
+        });
+        Profile {
+            metric_stats,
+            normal_states: u64::from(self.baseline.rows),
+            created_ms: self.created_ms,
+            last_seen_ms: self.last_ms,
+            centroid,
+        }
+    }
+
+    fn grow(&mut self, state: &StateView<'_>) {
+        for name in &state.names[self.names.len()..] {
+            let known = state.device_type.and_then(|device_type| device_type.metrics.get(name));
+            self.baseline.push(known.map_or(MetricKind::Gauge, |spec| spec.kind));
+            self.counters.push((f64::NAN, 0));
+            self.seen.push((f64::INFINITY, f64::NEG_INFINITY));
+            self.names.push(name.clone());
+        }
+    }
+
+    /// Windows missed beyond what is usual for the device.
+    fn see_gap(&mut self, state: &StateView<'_>) -> i64 {
+        let Some(last_ms) = self.last_ms else { return 0 };
+        let windows = (state.start_ms - last_ms) / state.width_ms.max(1);
+        let usual = self.longest_gap;
+        // A gap up to a few times the usual is this device's way; a longer one is silence and teaches nothing.
+        if windows <= usual.saturating_mul(3).max(4) {
+            self.longest_gap = usual.max(windows);
+        }
+        if windows > usual.saturating_mul(2) { windows } else { 0 }
+    }
+
+    fn read_values(&mut self, state: &StateView<'_>) {
+        self.values.clear();
+        for (slot, metric) in state.metrics.iter().enumerate() {
+            let Some(metric) = metric else {
+                self.values.push(f64::NAN);
+                continue;
+            };
+            let mut value = metric.mean;
+            if is_counter(self.baseline.slots[slot].kind) {
+                let (last, last_ms) = self.counters[slot];
+                self.counters[slot] = (metric.last, state.start_ms);
+                #[expect(clippy::cast_precision_loss, reason = "windows between two states are few")]
+                let windows = ((state.start_ms - last_ms) / state.width_ms.max(1)).max(1) as f64;
+                value = (metric.last - last) / windows;
+                // It fell: the counter was reset, and the increase is not known.
+                if value < 0.0 {
+                    value = f64::NAN;
+                }
+            }
+            if self.detectors.statistics.is_stuck(slot) {
+                value = f64::NAN;
+            }
+            self.values.push(value);
+        }
+    }
+
+    /// Holds a state back; with the last one all are learned, without their wild values.
+    fn pilot(&mut self, config: &MonitorConfig, state: &StateView<'_>) {
+        if self.pilot.len() < config.pilot_windows() as usize {
+            let binary = |value: f64| value == 0.0 || value == 1.0;
+            self.pilot.push(PilotRow {
+                start_ms: state.start_ms,
+                values: self.values.clone(),
+                binary: state
+                    .metrics
+                    .iter()
+                    .map(|metric| metric.is_none_or(|metric| binary(metric.min) && binary(metric.max)))
+                    .collect(),
+            });
+            return;
+        }
+        self.pilot_done = true;
+        let rows = std::mem::take(&mut self.pilot);
+        let mut columns: Vec<Vec<f64>> = Vec::with_capacity(self.names.len());
+        for slot in 0..self.names.len() {
+            let mut column: Vec<f64> =
+                rows.iter().map(|row| row.values.get(slot).copied().unwrap_or(f64::NAN)).collect();
+            let known = state.device_type.is_some_and(|known| known.metrics.contains_key(&self.names[slot]));
+            if !known {
+                self.guess_kind(slot, &rows, &mut column);
+            }
+            drop_spikes(&mut column);
+            let usual = &mut self.baseline.slots[slot];
+            usual.set_guard(&mut column.iter().copied().filter(|value| !value.is_nan()).collect());
+            columns.push(column);
+        }
+        let mut values = Vec::with_capacity(columns.len());
+        for (at, row) in rows.iter().enumerate() {
+            values.clear();
+            values.extend(columns.iter().map(|column| column[at]));
+            self.detectors.statistics.learn_pilot(config, &values, &self.baseline.slots, row.start_ms);
+            self.baseline.learn(&values);
+            note_inputs(&mut self.seen, &self.baseline, &values);
+        }
+    }
+
+    /// A metric that the catalogue lacks: nothing but 0 and 1 is a status, what never falls and often rises a counter.
+    fn guess_kind(&mut self, slot: usize, rows: &[PilotRow], column: &mut [f64]) {
+        if rows.iter().all(|row| row.binary.get(slot).copied().unwrap_or(true)) {
+            self.baseline.slots[slot].kind = MetricKind::Status;
+            return;
+        }
+        let present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
+        let rises = present.windows(2).filter(|pair| pair[1] > pair[0]).count();
+        let falls = present.windows(2).any(|pair| pair[1] < pair[0]);
+        if falls || rises * 2 < present.len() || present.len() < 20 {
+            return;
+        }
+        self.baseline.slots[slot].kind = MetricKind::Counter;
+        self.counters[slot] = (f64::NAN, 0);
+        let mut last = f64::NAN;
+        for value in column.iter_mut() {
+            let now = *value;
+            *value -= last;
+            if !now.is_nan() {
+                last = now;
+            }
+        }
+        self.values[slot] = f64::NAN;
+    }
+
+    /// Whether the device is at an operating point that it never had, or was until a few states ago.
+    fn see_inputs(&mut self, config: &MonitorConfig) -> bool {
+        let mut beyond = false;
+        for ((usual, seen), value) in self.baseline.slots.iter().zip(&self.seen).zip(&self.values) {
+            if value.is_nan() || seen.0 > seen.1 {
+                continue;
+            }
+            let give = match usual.kind {
+                MetricKind::Status => 0.5,
+                MetricKind::Setpoint | MetricKind::Command => {
+                    ((seen.1 - seen.0) * 0.25).max(0.005 * (seen.0.abs() + seen.1.abs()))
+                }
+                _ => continue,
+            };
+            beyond |= *value > seen.1 + give || *value < seen.0 - give;
+        }
+        if beyond && self.warm {
+            self.unfamiliar = config.regime_windows;
+        }
+        self.unfamiliar > 0
+    }
+
+    fn learn(&mut self, config: &MonitorConfig) {
+        self.baseline.learn(&self.values);
+        note_inputs(&mut self.seen, &self.baseline, &self.values);
+        let mut due = self.baseline.is_due(config);
+        if self.unfamiliar > 0 {
+            self.unfamiliar -= 1;
+            due |= self.unfamiliar == 0;
+        }
+        if due {
+            let fade = self.baseline.rows >= config.refit_until_windows && self.unfamiliar == 0;
+            let former = self.baseline.refit(config);
+            for detector in self.detectors.all() {
+                detector.refit(config, &self.baseline, &former, fade);
+            }
+        }
+        if !self.warm && self.baseline.rows >= config.warm_up_windows && self.baseline.fits > 0 {
+            self.warm = true;
+            for detector in self.detectors.all() {
+                detector.warmed_up(config);
+            }
+        }
+    }
+
+    /// A lasting change is the new normal: the models start anew.
+    fn relearn(&mut self, changed: &mut Vec<Incident>) {
+        self.incidents.close_anomaly("; it lasts, so it is taken as the new normal", changed);
+        let kinds: Vec<MetricKind> = self.baseline.slots.iter().map(|usual| usual.kind).collect();
+        self.baseline = Baseline::default();
+        for kind in kinds {
+            self.baseline.push(kind);
+        }
+        self.detectors.statistics.relearn();
+        self.detectors.fingerprint = Default::default();
+        self.detectors.similar = Default::default();
+        self.seen.iter_mut().for_each(|seen| *seen = (f64::INFINITY, f64::NEG_INFINITY));
+        self.unfamiliar = 0;
+        self.warm = false;
+        self.pilot_done = false;
+    }
+}
+
+fn note_inputs(seen: &mut [(f64, f64)], baseline: &Baseline, values: &[f64]) {
+    for ((seen, usual), value) in seen.iter_mut().zip(&baseline.slots).zip(values) {
+        if !value.is_nan() && matches!(usual.kind, MetricKind::Status | MetricKind::Setpoint | MetricKind::Command) {
+            *seen = (seen.0.min(*value), seen.1.max(*value));
+        }
+    }
+}
+
+/// While states are held back only critical rules speak.
+fn judge_pilot(
+    detectors: &mut Detectors,
+    sample: &Sample<'_>,
+    verdicts: &mut Vec<model::Verdict>,
+    votes: &mut [bool; 4],
+) {
+    let rules = detectors.rules.judge(sample);
+    votes[0] = rules.anomalous;
+    verdicts.push(rules.verdict);
+    for method in &model::Method::ALL[1..] {
+        verdicts.push(model::Verdict {
+            method: *method,
+            score: 0.0,
+            severity: None,
+            warm_up: sample.warm_up,
+            findings: Vec::new(),
+        });
+    }
+}

@@ -1,0 +1,274 @@
+//! Rules: conditions from the catalogue that a healthy device never meets.
+//!
+//! Score: 1 for a broken critical rule, 0.75 for a warning, 0.5 for an info. A metric that has no reading makes a rule not
+//! applicable: neither broken nor kept. Beyond the written rules every metric with plausible limits must stay within them
+//! (a tenth of their range is given on either side).
+
+mod compile;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use model::{Catalogue, DeviceType, Finding, Method, Severity, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::{Detector, Evidence, Sample};
+use compile::{Condition, ExpressionError};
+
+/// Why a type's rules can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("device type {device_type:?}: rule {rule:?}: {part} {source}")]
+pub struct RuleError {
+    /// The type.
+    pub device_type: String,
+    /// The rule.
+    pub rule: String,
+    /// `when` or `guard`.
+    pub part: &'static str,
+    /// What is wrong with it.
+    pub source: ExpressionError,
+}
+
+/// Compiles every rule of a catalogue: what a job does before it starts and before it takes a changed one.
+pub fn check_catalogue(catalogue: &Catalogue) -> Result<(), RuleError> {
+    for (name, device_type) in &catalogue.types {
+        RuleSet::compile(name, device_type)?;
+    }
+    Ok(())
+}
+
+/// The compiled rules of a type.
+#[derive(Debug)]
+struct RuleSet {
+    rules: Vec<Rule>,
+    limits: Vec<Limit>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    id: String,
+    description: String,
+    severity: Severity,
+    confirm_windows: u32,
+    settle_windows: u32,
+    when: Condition,
+    guard: Option<Condition>,
+    /// Metrics by the program's inputs.
+    inputs: Vec<String>,
+    shown: String,
+    unit: String,
+}
+
+#[derive(Debug)]
+struct Limit {
+    metric: String,
+    unit: String,
+    lo: f64,
+    hi: f64,
+}
+
+impl RuleSet {
+    fn compile(name: &str, device_type: &DeviceType) -> Result<RuleSet, RuleError> {
+        let metrics: Vec<&str> = device_type.metrics.keys().map(String::as_str).collect();
+        let mut rules = Vec::with_capacity(device_type.rules.len());
+        for spec in &device_type.rules {
+            let wrong =
+                |part| move |source| RuleError { device_type: name.to_owned(), rule: spec.id.clone(), part, source };
+            let mut inputs = Vec::new();
+            let when = Condition::compile(&spec.when, &metrics, &mut inputs).map_err(wrong("when"))?;
+            let guard = match &spec.guard {
+                Some(guard) => Some(Condition::compile(guard, &metrics, &mut inputs).map_err(wrong("guard"))?),
+                None => None,
+            };
+            let shown = spec.metrics.first().cloned().unwrap_or_default();
+            rules.push(Rule {
+                id: spec.id.clone(),
+                description: spec.description.clone(),
+                severity: spec.severity,
+                confirm_windows: spec.confirm_windows.max(1),
+                settle_windows: spec.settle_windows,
+                when,
+                guard,
+                inputs,
+                unit: device_type.metrics.get(&shown).map(|metric| metric.unit.clone()).unwrap_or_default(),
+                shown,
+            });
+        }
+        let limits = device_type
+            .metrics
+            .iter()
+            .filter_map(|(metric, spec)| {
+                let (lo, hi) = (spec.lo?, spec.hi?);
+                let give = (hi - lo) * 0.1;
+                Some(Limit { metric: metric.clone(), unit: spec.unit.clone(), lo: lo - give, hi: hi + give })
+            })
+            .collect();
+        Ok(RuleSet { rules, limits })
+    }
+
+    /// The compiled rules of a type, shared by all devices of it.
+    fn of(device_type: &DeviceType) -> Arc<RuleSet> {
+        static COMPILED: Mutex<BTreeMap<u64, Arc<RuleSet>>> = Mutex::new(BTreeMap::new());
+        let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = compiled.entry(device_type.content).or_insert_with(|| {
+            Arc::new(RuleSet::compile("", device_type).expect("rules were compiled by check_catalogue at start"))
+        });
+        Arc::clone(rules)
+    }
+}
+
+/// The rules' state of one device.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Rules {
+    /// Content hash of the type that `counts` belong to.
+    content: u64,
+    /// By rule: windows in a row that breached, windows in a row with the guard true.
+    counts: Vec<(u32, u32)>,
+    #[serde(skip)]
+    bound: Option<Bound>,
+}
+
+/// The rules with their metrics' slots. Not part of the state: made again whenever slots or rules change.
+#[derive(Clone, Debug)]
+struct Bound {
+    rules: Arc<RuleSet>,
+    content: u64,
+    slots: usize,
+    /// By rule, by input; `None`: the device never had the metric.
+    inputs: Vec<Option<Vec<usize>>>,
+    limits: Vec<Option<usize>>,
+}
+
+impl Rules {
+    fn bind(&mut self, device_type: &DeviceType, names: &[String]) {
+        if let Some(bound) = &self.bound
+            && bound.content == device_type.content
+            && bound.slots == names.len()
+        {
+            return;
+        }
+        let rules = RuleSet::of(device_type);
+        let slot = |metric: &String| names.iter().position(|name| name == metric);
+        let inputs = rules.rules.iter().map(|rule| rule.inputs.iter().map(slot).collect()).collect();
+        let limits = rules.limits.iter().map(|limit| slot(&limit.metric)).collect();
+        if self.content != device_type.content || self.counts.len() != rules.rules.len() {
+            self.content = device_type.content;
+            self.counts = vec![(0, 0); rules.rules.len()];
+        }
+        self.bound = Some(Bound { rules, content: device_type.content, slots: names.len(), inputs, limits });
+    }
+}
+
+impl Detector for Rules {
+    fn judge(&mut self, sample: &Sample<'_>) -> Evidence {
+        let mut verdict =
+            Verdict { method: Method::Rules, score: 0.0, severity: None, warm_up: 1.0, findings: Vec::new() };
+        let Some(device_type) = sample.state.device_type else { return Evidence::of(verdict) };
+        self.bind(device_type, sample.state.names);
+        let Some(bound) = &self.bound else { return Evidence::of(verdict) };
+        let mut values = [0.0; 16];
+        for ((rule, places), (breached, guarded)) in bound.rules.rules.iter().zip(&bound.inputs).zip(&mut self.counts) {
+            let present = places.as_ref().is_some_and(|places| {
+                places.len() <= values.len()
+                    && places.iter().zip(&mut values).all(|(slot, value)| match &sample.state.metrics[*slot] {
+                        Some(aggregate) => {
+                            *value = aggregate.mean;
+                            true
+                        }
+                        None => false,
+                    })
+            });
+            if !present {
+                // No news is no good news: a breach that was going on is neither confirmed nor over.
+                continue;
+            }
+            if !rule.guard.as_ref().is_none_or(|guard| guard.holds(&values)) {
+                (*breached, *guarded) = (0, 0);
+                continue;
+            }
+            *guarded = guarded.saturating_add(1);
+            if *guarded <= rule.settle_windows || !rule.when.holds(&values) {
+                *breached = 0;
+                continue;
+            }
+            *breached = breached.saturating_add(1);
+            if *breached < rule.confirm_windows || (rule.severity < Severity::Critical && !sample.warm) {
+                continue;
+            }
+            let (score, limit) = rule.when.sides(&values).unwrap_or((1.0, 1.0));
+            let observed = sample.state.metric(&rule.shown).map_or(score, |aggregate| aggregate.mean);
+            raise(&mut verdict, rule.severity);
+            verdict.findings.push(Finding {
+                kind: rule.id.clone(),
+                metric: Some(rule.shown.clone()),
+                observed,
+                expected: None,
+                score,
+                limit,
+                unit: rule.unit.clone(),
+                text: format!("{} ({score:.2} against {limit:.2}, for {breached} windows)", rule.description),
+            });
+        }
+        if sample.warm {
+            for (limit, slot) in bound.rules.limits.iter().zip(&bound.limits) {
+                let Some(aggregate) = slot.and_then(|slot| sample.state.metrics[slot].as_ref()) else { continue };
+                let value = aggregate.mean;
+                if value >= limit.lo && value <= limit.hi {
+                    continue;
+                }
+                let nearest = if value < limit.lo { limit.lo } else { limit.hi };
+                raise(&mut verdict, Severity::Warning);
+                verdict.findings.push(Finding {
+                    kind: "implausible".to_owned(),
+                    metric: Some(limit.metric.clone()),
+                    observed: value,
+                    expected: Some(nearest),
+                    score: value,
+                    limit: nearest,
+                    unit: limit.unit.clone(),
+                    text: format!("{} is {value:.2} {}, which no such device has", limit.metric, limit.unit),
+                });
+            }
+        }
+        Evidence::of(verdict)
+    }
+}
+
+fn raise(verdict: &mut Verdict, severity: Severity) {
+    verdict.severity = verdict.severity.max(Some(severity));
+    verdict.score = verdict.score.max(match severity {
+        Severity::Info => 0.5,
+        Severity::Warning => 0.75,
+        Severity::Critical => 1.0,
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_rules_compile() {
+        check_catalogue(Catalogue::builtin()).unwrap();
+    }
+
+    #[test]
+    fn a_broken_rule_names_its_type_and_place() {
+        let text = r#"
+            [unit.kW]
+            kind = "power"
+            [device.pump.metric]
+            power = { unit = "kW" }
+            [[device.pump.rule]]
+            id = "too_much"
+            description = "draws too much"
+            severity = "warning"
+            when = "power > 5.0 && speed > 1.0"
+            metrics = ["power"]"#;
+        let error = check_catalogue(&Catalogue::parse(text).unwrap()).unwrap_err();
+        expect_test::expect![[
+            r#"device type "pump": rule "too_much": when names "speed" at character 16, which is no metric of the type"#
+        ]]
+        .assert_eq(&error.to_string());
+    }
+}

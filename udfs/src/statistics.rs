@@ -1,0 +1,231 @@
+//! Statistics: each metric against its own past, and all metrics together against what the device was asked to do.
+//!
+//! Score: 0.5 where the strongest view is just at its limit, towards 1 beyond it. Stuck and missing metrics are findings of this
+//! method too, but open incidents of their own kind and are no vote in the consensus on an anomaly.
+
+mod missing;
+mod rarity;
+mod residual;
+mod stuck;
+
+use model::{Finding, Method, MetricKind, Severity, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::baseline::Usual;
+use crate::{Condition, Detector, Evidence, Sample, grade};
+use missing::{Missing, MissingMetric};
+pub use rarity::{Rare, Rarity, View};
+use residual::Residuals;
+use stuck::{Stuck, StuckMetric};
+
+/// The state of this method for one device.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Statistics {
+    residuals: Residuals,
+    rarities: Vec<Rarity>,
+    /// Metrics whose rarity rests while they are away in an open incident.
+    resting: Vec<bool>,
+    stuck: Stuck,
+    missing: Missing,
+}
+
+/// A value fed to the views of one metric is at most so many spreads away: one glitch must not own the range for ever.
+const FEED_SPREADS: f64 = 20.0;
+
+impl Statistics {
+    /// Whether the metric stands still and must not teach the models.
+    pub fn is_stuck(&self, slot: usize) -> bool {
+        self.stuck.is_stuck(slot)
+    }
+
+    /// The values of the pilot, which were held back until their wild ones were known.
+    pub(crate) fn learn_pilot(&mut self, config: &crate::MonitorConfig, values: &[f64], usual: &[Usual], time_ms: i64) {
+        self.residuals.learn(&config.residual, values, usual, true);
+        self.rarities.resize_with(usual.len(), Rarity::default);
+        for ((rarity, usual), value) in self.rarities.iter_mut().zip(usual).zip(values) {
+            if !value.is_nan() && judged_alone(usual.kind) {
+                rarity.observe(*value, time_ms);
+            }
+        }
+    }
+
+    /// Starts anew after a lasting change; the views of single metrics have followed by themselves.
+    pub(crate) fn relearn(&mut self) {
+        self.residuals = Residuals::default();
+    }
+
+    fn judge_alone(&mut self, sample: &Sample<'_>, verdict: &mut Verdict) {
+        self.rarities.resize_with(sample.values.len(), Rarity::default);
+        self.resting.resize(sample.values.len(), false);
+        let theta = sample.config.rarity_decades;
+        for (slot, value) in sample.values.iter().enumerate() {
+            let usual = &sample.baseline.slots[slot];
+            if value.is_nan() || !judged_alone(usual.kind) {
+                continue;
+            }
+            let rarity = &mut self.rarities[slot];
+            let rests = sample.incident_open && self.residuals.is_active(slot);
+            let fed = if usual.known {
+                let reach = FEED_SPREADS * usual.spread;
+                value.clamp(usual.level - reach, usual.level + reach)
+            } else {
+                *value
+            };
+            if sample.gap_windows > 10 || (self.resting[slot] && !rests) {
+                rarity.gap();
+            }
+            self.resting[slot] = rests;
+            let time_ms = sample.state.start_ms;
+            let rare = if rests { rarity.peek(fed, time_ms) } else { rarity.observe(fed, time_ms) };
+            if !sample.judging || !usual.known || rare.decades <= 0.0 {
+                continue;
+            }
+            verdict.score = verdict.score.max(grade(rare.decades / theta));
+            if rare.decades < theta {
+                continue;
+            }
+            let name = &sample.state.names[slot];
+            let unit = sample.unit(slot);
+            let what = match rare.view {
+                View::Range => "is beyond anything seen",
+                View::Season => "is unusual for this hour",
+                View::Jump => "has jumped",
+                View::Level => "has moved to another level",
+            };
+            verdict.findings.push(Finding {
+                kind: rare.view.name().to_owned(),
+                metric: Some(name.clone()),
+                observed: *value,
+                expected: Some(rare.expected),
+                score: rare.decades,
+                limit: theta,
+                unit: unit.to_owned(),
+                text: format!(
+                    "{name} {what}: {value:.2} {unit} against {:.2}, {:.1} decades rare",
+                    rare.expected, rare.decades
+                ),
+            });
+        }
+    }
+
+    fn judge_together(&mut self, sample: &Sample<'_>, verdict: &mut Verdict) {
+        if sample.gap_windows > 5 {
+            self.residuals.gap(&sample.config.residual, sample.gap_windows);
+        }
+        let usual = &sample.baseline.slots;
+        self.residuals.judge(&sample.config.residual, sample.values, usual, sample.judging);
+        if !sample.judging {
+            return;
+        }
+        let (score, limit) = (self.residuals.score(), self.residuals.limit());
+        verdict.score = verdict.score.max(grade(score / limit));
+        if !self.residuals.is_away() {
+            return;
+        }
+        for away in self.residuals.active(usual) {
+            let Some(metric) = &sample.state.metrics[away.slot] else { continue };
+            let name = &sample.state.names[away.slot];
+            let unit = sample.unit(away.slot);
+            let side = if away.z > 0.0 { "above" } else { "below" };
+            verdict.findings.push(Finding {
+                kind: "residual".to_owned(),
+                metric: Some(name.clone()),
+                observed: sample.values[away.slot],
+                expected: Some(away.expected),
+                score: away.z.abs(),
+                limit,
+                unit: unit.to_owned(),
+                text: format!(
+                    "{name} stays {side} what its own past and the device's inputs explain: {:.2} {unit} against {:.2}",
+                    if sample.values[away.slot].is_nan() { metric.mean } else { sample.values[away.slot] },
+                    away.expected
+                ),
+            });
+        }
+    }
+
+    fn judge_conditions(&mut self, sample: &Sample<'_>) -> (Vec<Condition>, Vec<Finding>) {
+        let (mut stuck, mut missing) = (Vec::<StuckMetric>::new(), Vec::<MissingMetric>::new());
+        let slots = &sample.baseline.slots;
+        let (start_ms, metrics) = (sample.state.start_ms, sample.state.metrics);
+        let config = sample.config;
+        self.stuck.judge(
+            start_ms,
+            metrics,
+            |slot| slots[slot].kind,
+            config.stuck_after_windows,
+            sample.warm,
+            &mut stuck,
+        );
+        let established = if sample.warm { config.warm_up_windows.max(1) } else { u32::MAX };
+        self.missing.judge(start_ms, metrics, config.missing_after_windows, established, &mut missing);
+        let (mut conditions, mut findings) = (Vec::new(), Vec::new());
+        let mut add = |word: &str, slot: usize, since_ms: i64, finding: (f64, u32, u32, String)| {
+            let (observed, length, limit, text) = finding;
+            let finding = Finding {
+                kind: word.to_owned(),
+                metric: Some(sample.state.names[slot].clone()),
+                observed,
+                expected: None,
+                score: f64::from(length),
+                limit: f64::from(limit),
+                unit: sample.unit(slot).to_owned(),
+                text,
+            };
+            let kind = format!("{word}:{}", sample.state.names[slot]);
+            conditions.push(Condition { kind, since_ms, finding: finding.clone() });
+            findings.push(finding);
+        };
+        for StuckMetric { slot, value, length, limit, since_ms } in stuck {
+            let name = &sample.state.names[slot];
+            let text = format!("{name} stands at exactly {value:.2} {} for {length} windows", sample.unit(slot));
+            add("stuck", slot, since_ms, (value, length, limit, text));
+        }
+        for MissingMetric { slot, length, limit, since_ms, last } in missing {
+            let name = &sample.state.names[slot];
+            let text =
+                format!("{name} is missing for {length} windows, its last value was {last:.2} {}", sample.unit(slot));
+            add("missing", slot, since_ms, (last, length, limit, text));
+        }
+        (conditions, findings)
+    }
+}
+
+/// Kinds that the views of single metrics make sense for.
+fn judged_alone(kind: MetricKind) -> bool {
+    matches!(kind, MetricKind::Gauge | MetricKind::Ambient | MetricKind::Counter | MetricKind::Command)
+}
+
+impl Detector for Statistics {
+    fn judge(&mut self, sample: &Sample<'_>) -> Evidence {
+        let mut verdict = Verdict {
+            method: Method::Statistics,
+            score: 0.0,
+            severity: None,
+            warm_up: sample.warm_up,
+            findings: Vec::new(),
+        };
+        self.judge_together(sample, &mut verdict);
+        self.judge_alone(sample, &mut verdict);
+        let anomalous = !verdict.findings.is_empty();
+        let (conditions, findings) = self.judge_conditions(sample);
+        verdict.findings.extend(findings);
+        if !verdict.findings.is_empty() {
+            verdict.severity = Some(Severity::Info);
+            verdict.score = verdict.score.max(0.5);
+        }
+        Evidence { verdict, anomalous, conditions }
+    }
+
+    fn learn(&mut self, sample: &Sample<'_>, normal: bool) {
+        self.residuals.learn(&sample.config.residual, sample.values, &sample.baseline.slots, normal);
+    }
+
+    fn refit(&mut self, config: &crate::MonitorConfig, baseline: &crate::Baseline, _former: &crate::Scale, fade: bool) {
+        self.residuals.refit(&config.residual, &baseline.slots, fade);
+    }
+
+    fn warmed_up(&mut self, config: &crate::MonitorConfig) {
+        self.residuals.set_limit(&config.residual);
+    }
+}

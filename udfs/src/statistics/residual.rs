@@ -1,0 +1,491 @@
+//! Several metrics together: what a metric should be from its own last two values and from what the device was asked
+//! to do, and whether what is left over adds up.
+//!
+//! Each judged metric is predicted by least squares from its own two lags, a constant and the device's inputs (statuses,
+//! set points, commands) of the same state. Residuals in deviations are clipped and collected by a moving average; the
+//! strongest average of any metric is the score, its limit is learned while the device is normal, on states that the fit
+//! has not seen. An event opens after some states above the limit, lasts while a metric stays away, and ends with a
+//! settling time in which the offset that remains becomes the new zero. Scale of the score: deviations of the average.
+
+use model::MetricKind;
+use serde::{Deserialize, Serialize};
+
+use crate::ResidualConfig;
+use crate::baseline::Usual;
+
+/// Most inputs of a device; the first by slot are taken.
+const MAX_INPUTS: usize = 6;
+/// Lags and the constant.
+const OWN: usize = 3;
+/// Most regressors.
+const MAX: usize = OWN + MAX_INPUTS;
+/// The limit is never higher: clipped residuals could not reach it.
+const LIMIT_MAX: f64 = 12.0;
+/// Bins of the score's histogram, a quarter wide.
+const BINS: usize = 64;
+/// In the warm-up a residual beyond so many deviations is not learned.
+const WILD: f64 = 8.0;
+
+/// Regression of one metric and what it has collected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Model {
+    /// Normal equations, lower triangle by rows, then the right side.
+    equations: Vec<f64>,
+    squares: f64,
+    weight: f64,
+    /// Coefficients in force; empty: none yet, or nothing to explain.
+    beta: Vec<f64>,
+    sigma: f64,
+    lags: [f64; 2],
+    offset: f64,
+    clipped: f64,
+    unclipped: f64,
+    /// Squares of `clipped` while normal, and their count.
+    spread_sum: f64,
+    spread_count: f64,
+    /// Residual of the last state, in deviations; not a number where there was none.
+    residual: f64,
+    z: f64,
+    u: f64,
+    peak: f64,
+    active: bool,
+    settle_sum: f64,
+    settle_count: f64,
+    expected: f64,
+}
+
+impl Model {
+    fn new() -> Self {
+        Model {
+            equations: Vec::new(),
+            squares: 0.0,
+            weight: 0.0,
+            beta: Vec::new(),
+            sigma: 0.0,
+            lags: [f64::NAN; 2],
+            offset: 0.0,
+            clipped: 0.0,
+            unclipped: 0.0,
+            spread_sum: 0.0,
+            spread_count: 0.0,
+            residual: f64::NAN,
+            z: 0.0,
+            u: 0.0,
+            peak: 0.0,
+            active: false,
+            settle_sum: 0.0,
+            settle_count: 0.0,
+            expected: f64::NAN,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+enum Phase {
+    Quiet,
+    Open,
+    Settle,
+}
+
+/// One metric that is away, strongest first in [`Residuals::active`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Away {
+    /// Slot.
+    pub slot: usize,
+    /// Averaged residual in its deviations, signed.
+    pub z: f64,
+    /// Where the metric would settle at the present inputs (its next value where it never settles).
+    pub expected: f64,
+}
+
+/// The residuals of a device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Residuals {
+    models: Vec<Model>,
+    inputs: Vec<usize>,
+    inputs_chosen: bool,
+    fits: u32,
+    phase: Phase,
+    above: u32,
+    quiet: u32,
+    settle: u32,
+    histogram: Vec<u32>,
+    counted: u32,
+    limit: f64,
+    score: f64,
+}
+
+impl Default for Residuals {
+    fn default() -> Self {
+        Residuals {
+            models: Vec::new(),
+            inputs: Vec::new(),
+            inputs_chosen: false,
+            fits: 0,
+            phase: Phase::Quiet,
+            above: 0,
+            quiet: 0,
+            settle: 0,
+            histogram: vec![0; BINS],
+            counted: 0,
+            limit: f64::INFINITY,
+            score: 0.0,
+        }
+    }
+}
+
+fn is_input(kind: MetricKind) -> bool {
+    matches!(kind, MetricKind::Status | MetricKind::Setpoint | MetricKind::Command)
+}
+
+impl Residuals {
+    /// Score of the last state.
+    pub fn score(&self) -> f64 {
+        self.score
+    }
+
+    /// Limit in force.
+    pub fn limit(&self) -> f64 {
+        self.limit
+    }
+
+    /// Whether some metric is away in an open event.
+    pub fn is_away(&self) -> bool {
+        self.phase == Phase::Open && self.models.iter().any(|model| model.active)
+    }
+
+    /// Whether this metric is away.
+    pub fn is_active(&self, slot: usize) -> bool {
+        self.phase == Phase::Open && self.models.get(slot).is_some_and(|model| model.active)
+    }
+
+    /// The metrics that are away, strongest first.
+    pub fn active(&self, usual: &[Usual]) -> Vec<Away> {
+        let mut away: Vec<Away> = self
+            .models
+            .iter()
+            .enumerate()
+            .filter(|(_, model)| model.active)
+            .map(|(slot, model)| Away {
+                slot,
+                z: model.z,
+                expected: usual[slot].origin + model.expected * usual[slot].unit,
+            })
+            .collect();
+        away.sort_by(|left, right| right.z.abs().total_cmp(&left.z.abs()).then(left.slot.cmp(&right.slot)));
+        away
+    }
+
+    /// After a long gap the last values say nothing of the next, and old evidence fades.
+    pub fn gap(&mut self, config: &ResidualConfig, windows: i64) {
+        let mut fade = 1.0;
+        for _ in 0..windows.clamp(0, 200) {
+            fade *= 1.0 - config.lambda;
+        }
+        for model in &mut self.models {
+            model.lags = [f64::NAN; 2];
+            model.clipped *= fade;
+            model.unclipped *= fade;
+        }
+    }
+
+    /// Collects the inputs of a state; an absent one counts as its usual value.
+    fn regressors(&self, values: &[f64], usual: &[Usual]) -> [f64; MAX] {
+        let mut row = [0.0; MAX];
+        row[2] = 1.0;
+        for (place, slot) in self.inputs.iter().enumerate() {
+            let value = values[*slot];
+            row[OWN + place] = if value.is_nan() { 0.0 } else { (value - usual[*slot].origin) / usual[*slot].unit };
+        }
+        row
+    }
+
+    /// Judges a state: score, event and the metrics that are away. `judging` false: collects without opening events.
+    pub fn judge(&mut self, config: &ResidualConfig, values: &[f64], usual: &[Usual], judging: bool) {
+        while self.models.len() < usual.len() {
+            self.models.push(Model::new());
+        }
+        if self.fits == 0 {
+            return;
+        }
+        let floor = (config.lambda / (2.0 - config.lambda)).sqrt();
+        let row = self.regressors(values, usual);
+        let inputs = self.inputs.len();
+        let mut score = 0.0f64;
+        for ((model, usual), value) in self.models.iter_mut().zip(usual).zip(values) {
+            if model.beta.is_empty() || is_input(usual.kind) {
+                continue;
+            }
+            model.residual = f64::NAN;
+            if !value.is_nan() && !model.lags[1].is_nan() {
+                let given = &model.beta;
+                let mut steady = given[2];
+                for (coefficient, input) in given[OWN..].iter().zip(&row[OWN..OWN + inputs]) {
+                    steady += coefficient * input;
+                }
+                let predicted = given[0] * model.lags[0] + given[1] * model.lags[1] + steady;
+                let apart = 1.0 - given[0] - given[1];
+                let shift = model.offset * model.sigma;
+                model.expected = if apart > 0.02 { (steady + shift) / apart } else { predicted + shift };
+                let scaled = (value - usual.origin) / usual.unit;
+                let residual = (scaled - predicted) / model.sigma - model.offset;
+                model.residual = residual;
+                let clipped = residual.clamp(-config.clip, config.clip);
+                model.clipped += config.lambda * (clipped - model.clipped);
+                model.unclipped += config.lambda * (residual - model.unclipped);
+                let spread = if model.spread_count > 0.0 {
+                    (model.spread_sum / model.spread_count).sqrt().max(floor)
+                } else {
+                    floor
+                };
+                model.z = model.clipped / spread;
+                model.u = model.unclipped.abs() / spread;
+                if self.phase == Phase::Settle {
+                    model.settle_sum += residual + model.offset;
+                    model.settle_count += 1.0;
+                }
+            }
+            score = score.max(model.z.abs());
+        }
+        self.score = score;
+        if judging {
+            self.follow_event(config);
+        }
+    }
+
+    fn follow_event(&mut self, config: &ResidualConfig) {
+        let (limit, close) = (self.limit, self.limit * config.close_share);
+        match self.phase {
+            Phase::Quiet => {
+                self.above = if self.score > limit { self.above + 1 } else { 0 };
+                if self.above >= config.confirm_windows {
+                    self.open();
+                }
+            }
+            Phase::Open => {}
+            Phase::Settle => {
+                let again = |model: &Model| model.z.abs() > limit && model.u > model.peak;
+                if self.models.iter().any(again) {
+                    self.open();
+                } else {
+                    self.settle += 1;
+                    if self.settle >= config.settle_windows {
+                        self.end(config);
+                    }
+                }
+            }
+        }
+        if self.phase != Phase::Open {
+            return;
+        }
+        let mut any = false;
+        for model in &mut self.models {
+            if model.z.abs() > limit && !model.active {
+                model.active = true;
+                model.peak = 0.0;
+            }
+            if model.active {
+                model.peak = model.peak.max(model.u);
+                model.active = model.u >= close.max(config.peak_share * model.peak);
+            }
+            any |= model.active;
+        }
+        self.quiet = if any { 0 } else { self.quiet + 1 };
+        if self.quiet >= config.hold_windows {
+            self.phase = Phase::Settle;
+            self.settle = 0;
+            for model in &mut self.models {
+                (model.settle_sum, model.settle_count) = (0.0, 0.0);
+            }
+        }
+    }
+
+    fn open(&mut self) {
+        self.phase = Phase::Open;
+        (self.above, self.quiet) = (0, 0);
+    }
+
+    fn end(&mut self, config: &ResidualConfig) {
+        self.phase = Phase::Quiet;
+        for model in &mut self.models {
+            if model.settle_count > 0.0 {
+                let offset = model.settle_sum / model.settle_count;
+                model.offset = offset.clamp(-config.follow_limit, config.follow_limit);
+            }
+            (model.clipped, model.unclipped, model.z, model.u, model.peak) = (0.0, 0.0, 0.0, 0.0, 0.0);
+            model.active = false;
+        }
+    }
+
+    /// Learns a state if it is normal (and no event is going on), and moves the lags in any case.
+    pub fn learn(&mut self, config: &ResidualConfig, values: &[f64], usual: &[Usual], normal: bool) {
+        while self.models.len() < usual.len() {
+            self.models.push(Model::new());
+        }
+        if !self.inputs_chosen {
+            self.inputs_chosen = true;
+            self.inputs = (0..usual.len()).filter(|slot| is_input(usual[*slot].kind)).take(MAX_INPUTS).collect();
+        }
+        let normal = normal && self.phase == Phase::Quiet;
+        let row = self.regressors(values, usual);
+        let size = OWN + self.inputs.len();
+        let quiet = self.score < self.limit;
+        for ((model, usual), value) in self.models.iter_mut().zip(usual).zip(values) {
+            if value.is_nan() || is_input(usual.kind) {
+                continue;
+            }
+            let scaled = (value - usual.origin) / usual.unit;
+            if normal && !model.lags[1].is_nan() {
+                let mut row = row;
+                (row[0], row[1]) = (model.lags[0], model.lags[1]);
+                model.add(&row[..size], scaled);
+                if quiet && !model.beta.is_empty() {
+                    model.spread_sum += model.clipped * model.clipped;
+                    model.spread_count += 1.0;
+                    let step = model.residual.clamp(-2.0, 2.0);
+                    if !step.is_nan() {
+                        let offset = model.offset + config.follow * step;
+                        model.offset = offset.clamp(-config.follow_limit, config.follow_limit);
+                    }
+                }
+            }
+            model.lags = [scaled, model.lags[0]];
+        }
+        if normal && self.fits > 0 {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a score is not negative")]
+            let bin = ((self.score * 4.0) as usize).min(BINS - 1);
+            self.histogram[bin] += 1;
+            self.counted += 1;
+        }
+    }
+
+    /// Sets the limit from the scores seen since the fit.
+    pub fn set_limit(&mut self, config: &ResidualConfig) {
+        let mut left = self.counted / 200;
+        let mut quantile = 0.0;
+        for bin in (0..BINS).rev() {
+            if self.histogram[bin] > left {
+                #[expect(clippy::cast_precision_loss, reason = "a bin's number is small")]
+                let upper = (bin as f64 + 1.0) / 4.0;
+                quantile = upper;
+                break;
+            }
+            left -= self.histogram[bin];
+        }
+        self.limit = (config.limit_factor * quantile).max(config.limit_min).min(LIMIT_MAX);
+    }
+
+    /// Fits the models from all that was learned; `fade` halves what is old.
+    pub fn refit(&mut self, config: &ResidualConfig, usual: &[Usual], fade: bool) {
+        if self.fits > 0 {
+            self.set_limit(config);
+        }
+        let size = OWN + self.inputs.len();
+        for (model, usual) in self.models.iter_mut().zip(usual) {
+            if is_input(usual.kind) {
+                continue;
+            }
+            model.fit(size, usual.step / usual.unit * 0.288_675_134_594_812_9);
+            if fade {
+                model.equations.iter_mut().for_each(|sum| *sum *= 0.5);
+                model.squares *= 0.5;
+                model.weight *= 0.5;
+                model.spread_sum *= 0.5;
+                model.spread_count *= 0.5;
+            }
+        }
+        if fade {
+            self.histogram.iter_mut().for_each(|count| *count /= 2);
+            self.counted = self.histogram.iter().sum();
+        }
+        self.fits += 1;
+    }
+}
+
+impl Model {
+    fn add(&mut self, row: &[f64], value: f64) {
+        let size = row.len();
+        let triangle = size * (size + 1) / 2;
+        if self.equations.len() != triangle + size {
+            self.equations = vec![0.0; triangle + size];
+            (self.squares, self.weight) = (0.0, 0.0);
+        }
+        if self.residual.abs() > WILD {
+            return;
+        }
+        let mut at = 0;
+        for (place, left) in row.iter().enumerate() {
+            for (sum, right) in self.equations[at..=at + place].iter_mut().zip(row) {
+                *sum += left * right;
+            }
+            at += place + 1;
+        }
+        for (sum, left) in self.equations[triangle..].iter_mut().zip(row) {
+            *sum += left * value;
+        }
+        self.squares += value * value;
+        self.weight += 1.0;
+    }
+
+    /// Least squares by Cholesky, with a little ridge so that inputs that never moved get no weight.
+    fn fit(&mut self, size: usize, sigma_floor: f64) {
+        let triangle = size * (size + 1) / 2;
+        #[expect(clippy::cast_precision_loss, reason = "a handful of regressors")]
+        let least = 4.0 * size as f64;
+        if self.equations.len() != triangle + size || self.weight < least {
+            return;
+        }
+        let mut factor = [0.0; MAX * MAX];
+        let mut solution = [0.0; MAX];
+        for i in 0..size {
+            for j in 0..=i {
+                let mut sum = self.equations[i * (i + 1) / 2 + j];
+                if i == j {
+                    sum += self.weight
+                        * match i {
+                            0 | 1 => 1e-5,
+                            2 => 1e-9,
+                            _ => 1e-3,
+                        };
+                }
+                for k in 0..j {
+                    sum -= factor[i * MAX + k] * factor[j * MAX + k];
+                }
+                factor[i * MAX + j] = if i == j { sum.max(1e-12).sqrt() } else { sum / factor[j * MAX + j] };
+            }
+        }
+        for i in 0..size {
+            let mut sum = self.equations[triangle + i];
+            for k in 0..i {
+                sum -= factor[i * MAX + k] * solution[k];
+            }
+            solution[i] = sum / factor[i * MAX + i];
+        }
+        for i in (0..size).rev() {
+            let mut sum = solution[i];
+            for k in i + 1..size {
+                sum -= factor[k * MAX + i] * solution[k];
+            }
+            solution[i] = sum / factor[i * MAX + i];
+        }
+        // y'y - 2 b'X'y + b'X'X b, which stays right although the ridge moved the solution.
+        let mut rest = self.squares;
+        for i in 0..size {
+            rest -= 2.0 * solution[i] * self.equations[triangle + i];
+            for j in 0..size {
+                let (high, low) = (i.max(j), i.min(j));
+                rest += solution[i] * solution[j] * self.equations[high * (high + 1) / 2 + low];
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a handful of regressors")]
+        let freedom = (self.weight - size as f64).max(1.0);
+        let sigma = (rest.max(0.0) / freedom).sqrt().max(sigma_floor);
+        if sigma <= 1e-9 {
+            // It never moved: nothing to explain. The first change is the range view's.
+            self.beta.clear();
+            return;
+        }
+        self.sigma = sigma;
+        self.beta = solution[..size].to_vec();
+    }
+}
