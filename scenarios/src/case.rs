@@ -13,6 +13,7 @@ use model::recording::{Line, LineError, parse_line};
 use serde::Deserialize;
 
 use crate::render::Show;
+use crate::simulate::{SimulateError, Simulation};
 
 /// One case, read and checked; its messages are read by [`Case::recording`].
 #[derive(Clone, Debug)]
@@ -82,6 +83,14 @@ pub enum CaseError {
         name: String,
         /// What is wrong.
         what: String,
+    },
+    /// Its messages can't be simulated.
+    #[error("case {name:?} has a {source}")]
+    Simulate {
+        /// The case.
+        name: String,
+        /// Why.
+        source: Box<SimulateError>,
     },
     /// A line of the recording is none.
     #[error("case {name:?} line {line} of its recording: {source}")]
@@ -199,6 +208,21 @@ pub fn load(folder: &Path, name: &str) -> Result<Case, CaseError> {
 }
 
 impl Case {
+    /// Its messages, read or simulated, and checked line by line.
+    ///
+    /// # Errors
+    /// The recording can't be read or is none, or the simulation can't be run.
+    pub fn recording(&self) -> Result<Vec<u8>, CaseError> {
+        let bytes = match &self.input {
+            Input::Recording(path) => read_recording(path)?,
+            Input::Simulate(parameters) => Simulation::parse(parameters)
+                .and_then(|simulation| simulation.recording())
+                .map_err(|source| CaseError::Simulate { name: self.name.clone(), source: Box::new(source) })?,
+        };
+        check_recording(&self.name, &bytes)?;
+        Ok(bytes)
+    }
+
     /// Where its golden lies.
     pub fn golden_path(&self) -> PathBuf {
         self.folder.join("expected.txt")

@@ -6,3 +6,5 @@ pub mod case;
 pub mod compare;
 pub mod csv;
 pub mod render;
+pub mod simulate;
+pub mod simulator;
