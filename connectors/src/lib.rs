@@ -150,7 +150,7 @@ pub struct LeaseOwner {
 /// the process at any later moment.
 pub trait Store: Send {
     /// Writes rows. Twice is the same as once: for one key the row with the higher version wins, and among equal versions
-    /// the one written later.
+    /// the one written later. A double column's zero has no sign.
     ///
     /// # Errors
     /// If a row does not fit its table (nothing was written then) or the store fails; writing all rows again is safe.

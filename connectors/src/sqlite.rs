@@ -71,6 +71,16 @@ impl SqliteStore {
         &self.path
     }
 
+    /// Lets the file have at most so many pages of 4 KiB, beyond which a write fails like on a full disk.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn limit_pages(&mut self, pages: u32) -> Result<(), StoreError> {
+        self.connection
+            .query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(()))
+            .map_err(|cause| failure::of_sqlite("limit the size of", &self.path, cause))
+    }
+
     fn write_rows(&mut self, rows: &[Row]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut at = 0;

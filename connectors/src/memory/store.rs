@@ -104,6 +104,17 @@ impl MemoryStore {
     }
 }
 
+/// The row as every store keeps it: SQLite forgets the sign of a double column's zero, so all do.
+fn kept(row: &Row) -> Row {
+    let mut row = row.clone();
+    for value in &mut row.values {
+        if let Value::Double(number) = value {
+            *number += 0.0;
+        }
+    }
+    row
+}
+
 impl Store for MemoryStore {
     fn write(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         rows.iter().try_for_each(check_row)?;
@@ -112,8 +123,8 @@ impl Store for MemoryStore {
             let table = &mut content.tables[row.table as usize];
             match table.get_mut(&Key(row.key().to_vec())) {
                 Some(old) if row.version < old.version => {}
-                Some(old) => *old = row.clone(),
-                None => drop(table.insert(Key(row.key().to_vec()), row.clone())),
+                Some(old) => *old = kept(row),
+                None => drop(table.insert(Key(row.key().to_vec()), kept(row))),
             }
         }
         Ok(())
