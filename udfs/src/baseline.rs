@@ -42,10 +42,14 @@ pub struct Usual {
     pub hi: f64,
     wild: u8,
     guarded: bool,
+    /// Lowest and highest value that its sensor gives, where the catalogue says so.
+    ends: (f64, f64),
+    /// Running share of readings at either end.
+    at_end: f64,
 }
 
 impl Usual {
-    fn new(kind: MetricKind) -> Self {
+    fn new(kind: MetricKind, ends: (f64, f64)) -> Self {
         Usual {
             kind,
             level: 0.0,
@@ -61,7 +65,30 @@ impl Usual {
             hi: f64::NEG_INFINITY,
             wild: 0,
             guarded: false,
+            ends,
+            at_end: 0.0,
         }
+    }
+
+    /// A reading at the very end of the sensor's range, from a metric that often is there, says only "at least so much":
+    /// it is no value to learn from or to judge.
+    pub fn is_saturated(&mut self, value: f64) -> bool {
+        if !matches!(self.kind, MetricKind::Gauge | MetricKind::Ambient) {
+            return false;
+        }
+        let is_end = value == self.ends.0 || value == self.ends.1;
+        self.at_end += SATURATION_STEP * (f64::from(u8::from(is_end)) - self.at_end);
+        is_end && self.at_end > SATURATED_SHARE
+    }
+
+    /// Whether the value is at an end of the sensor's range.
+    pub fn is_end(&self, value: f64) -> bool {
+        value == self.ends.0 || value == self.ends.1
+    }
+
+    /// What the metric is and which values its sensor gives.
+    pub fn nature(&self) -> (MetricKind, (f64, f64)) {
+        (self.kind, self.ends)
     }
 
     /// Population standard deviation of the normal states.
@@ -140,6 +167,11 @@ impl Usual {
     }
 }
 
+/// Step of the share of readings at an end: about a day's memory.
+const SATURATION_STEP: f64 = 0.002;
+/// Share of readings at an end from which they are left out.
+const SATURATED_SHARE: f64 = 0.01;
+
 /// The usual values of all metrics, by slot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Baseline {
@@ -158,8 +190,8 @@ pub type Scale = Vec<(f64, f64)>;
 
 impl Baseline {
     /// Adds a slot.
-    pub fn push(&mut self, kind: MetricKind) {
-        self.slots.push(Usual::new(kind));
+    pub fn push(&mut self, (kind, ends): (MetricKind, (f64, f64))) {
+        self.slots.push(Usual::new(kind, ends));
     }
 
     /// Turns wild values of the warm-up into absent ones.

@@ -53,6 +53,8 @@ pub struct MonitorConfig {
 pub struct ResidualConfig {
     /// Step of the moving average that collects evidence.
     pub lambda: f64,
+    /// Step of the slow moving average that finds drift and small lasting shifts.
+    pub drift_lambda: f64,
     /// One residual counts at most so many deviations.
     pub clip: f64,
     /// Lowest limit of the averaged residual, in its own deviations.
@@ -90,8 +92,8 @@ impl Default for MonitorConfig {
             stuck_after_windows: 60,
             vector_clip: 6.0,
             rarity_decades: 4.0,
-            fingerprint_decades: 4.0,
-            similar_decades: 4.0,
+            fingerprint_decades: 5.0,
+            similar_decades: 5.0,
             similar_neighbours: 3,
             similar_memory: 128,
             residual: ResidualConfig::default(),
@@ -104,6 +106,7 @@ impl Default for ResidualConfig {
     fn default() -> Self {
         ResidualConfig {
             lambda: 0.2,
+            drift_lambda: 0.03,
             clip: 6.0,
             limit_min: 5.0,
             limit_factor: 1.1,

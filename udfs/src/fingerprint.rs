@@ -19,6 +19,7 @@ const MEMORY: u32 = 2_880;
 pub struct Fingerprint {
     centroid: Vec<f64>,
     learned: u32,
+    scored: u32,
     tail: Tail,
     distance: f64,
 }
@@ -74,11 +75,15 @@ impl Detector for Fingerprint {
     }
 
     fn learn(&mut self, sample: &Sample<'_>, normal: bool) {
-        if !normal || !sample.vector_known {
+        if !sample.vector_known {
             return;
         }
-        if self.learned > 20 {
-            self.tail.learn(self.distance, self.learned - 21);
+        if self.learned > 20 && !sample.incident_open {
+            self.tail.learn_limited(self.distance, sample.config.fingerprint_decades, self.scored);
+            self.scored = self.scored.saturating_add(1);
+        }
+        if !normal {
+            return;
         }
         self.centroid.resize(sample.vector.len(), 0.0);
         self.learned = self.learned.saturating_add(1);

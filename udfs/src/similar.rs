@@ -26,7 +26,7 @@ pub struct Similar {
     /// By exemplar: cosine to its nearest other one when either came in.
     covered: Vec<f32>,
     tail: Tail,
-    learned: u32,
+    scored: u32,
     distance: f64,
     nearest: f32,
     #[serde(skip)]
@@ -157,12 +157,15 @@ impl Detector for Similar {
     }
 
     fn learn(&mut self, sample: &Sample<'_>, normal: bool) {
-        if !normal || !sample.vector_known {
+        if !sample.vector_known {
             return;
         }
-        if self.starts_ms.len() >= FEW {
-            self.tail.learn(self.distance, self.learned);
-            self.learned = self.learned.saturating_add(1);
+        if self.starts_ms.len() >= FEW && !sample.incident_open {
+            self.tail.learn_limited(self.distance, sample.config.similar_decades, self.scored);
+            self.scored = self.scored.saturating_add(1);
+        }
+        if !normal {
+            return;
         }
         let memory = (sample.config.similar_memory as usize).max(FEW);
         let count = self.starts_ms.len();

@@ -40,7 +40,7 @@ impl Statistics {
 
     /// The values of the pilot, which were held back until their wild ones were known.
     pub(crate) fn learn_pilot(&mut self, config: &crate::MonitorConfig, values: &[f64], usual: &[Usual], time_ms: i64) {
-        self.residuals.learn(&config.residual, values, usual, true);
+        self.residuals.learn(&config.residual, values, usual, true, true);
         self.rarities.resize_with(usual.len(), Rarity::default);
         for ((rarity, usual), value) in self.rarities.iter_mut().zip(usual).zip(values) {
             if !value.is_nan() && judged_alone(usual.kind) {
@@ -149,14 +149,7 @@ impl Statistics {
         let slots = &sample.baseline.slots;
         let (start_ms, metrics) = (sample.state.start_ms, sample.state.metrics);
         let config = sample.config;
-        self.stuck.judge(
-            start_ms,
-            metrics,
-            |slot| slots[slot].kind,
-            config.stuck_after_windows,
-            sample.warm,
-            &mut stuck,
-        );
+        self.stuck.judge(start_ms, metrics, slots, config.stuck_after_windows, sample.warm, &mut stuck);
         let established = if sample.warm { config.warm_up_windows.max(1) } else { u32::MAX };
         self.missing.judge(start_ms, metrics, config.missing_after_windows, established, &mut missing);
         let (mut conditions, mut findings) = (Vec::new(), Vec::new());
@@ -218,7 +211,8 @@ impl Detector for Statistics {
     }
 
     fn learn(&mut self, sample: &Sample<'_>, normal: bool) {
-        self.residuals.learn(&sample.config.residual, sample.values, &sample.baseline.slots, normal);
+        let count = !sample.incident_open;
+        self.residuals.learn(&sample.config.residual, sample.values, &sample.baseline.slots, normal, count);
     }
 
     fn refit(&mut self, config: &crate::MonitorConfig, baseline: &crate::Baseline, _former: &crate::Scale, fade: bool) {

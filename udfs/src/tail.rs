@@ -44,6 +44,12 @@ impl Tail {
         }
     }
 
+    /// Learns a score that may be an anomaly's: it counts as no more than the limit. Leaving it out would make the limit
+    /// sink for ever, since only scores below it were learned.
+    pub fn learn_limited(&mut self, score: f64, decades: f64, row: u32) {
+        self.learn(score.min(self.score_at(decades)), row);
+    }
+
     /// Learns the score of row `row` (from 0).
     pub fn learn(&mut self, score: f64, row: u32) {
         let count = f64::from(row) + 1.0;

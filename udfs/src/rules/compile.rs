@@ -304,15 +304,17 @@ mod tests {
 
     const METRICS: [&str; 3] = ["a", "b", "c"];
 
-    fn oracle(source: &str, values: [f64; 3]) -> bool {
+    /// What the library says; `None` where it gives up (it compares nothing with 0/0).
+    fn oracle(source: &str, values: [f64; 3]) -> Option<bool> {
         let program = Program::compile(source).unwrap();
         let mut context = cel::Context::default();
         for (name, value) in METRICS.iter().zip(values) {
             context.add_variable_from_value(*name, value);
         }
-        match program.execute(&context).unwrap() {
-            cel::Value::Bool(truth) => truth,
-            other => panic!("{source} is {other:?}"),
+        match program.execute(&context) {
+            Ok(cel::Value::Bool(truth)) => Some(truth),
+            Ok(other) => panic!("{source} is {other:?}"),
+            Err(_) => None,
         }
     }
 
@@ -356,7 +358,9 @@ mod tests {
                 Ok(compiled) => {
                     let inputs: Vec<f64> =
                         used.iter().map(|name| values[METRICS.iter().position(|m| m == name).unwrap()]).collect();
-                    prop_assert_eq!(compiled.holds(&inputs), oracle(&source, values), "{}", source);
+                    if let Some(truth) = oracle(&source, values) {
+                        prop_assert_eq!(compiled.holds(&inputs), truth, "{}", source);
+                    }
                 }
                 Err(error) => prop_assert_eq!(error, ExpressionError::TooDeep),
             }

@@ -23,6 +23,8 @@ const MAX: usize = OWN + MAX_INPUTS;
 const LIMIT_MAX: f64 = 12.0;
 /// Bins of the score's histogram, a quarter wide.
 const BINS: usize = 64;
+/// The slow average clips harder: a short transient is no drift.
+const SLOW_CLIP: f64 = 3.0;
 /// In the warm-up a residual beyond so many deviations is not learned.
 const WILD: f64 = 8.0;
 
@@ -40,6 +42,9 @@ struct Model {
     offset: f64,
     clipped: f64,
     unclipped: f64,
+    /// The slow average, which finds drift and small lasting shifts.
+    slow: f64,
+    slow_sum: f64,
     /// Squares of `clipped` while normal, and their count.
     spread_sum: f64,
     spread_count: f64,
@@ -66,6 +71,8 @@ impl Model {
             offset: 0.0,
             clipped: 0.0,
             unclipped: 0.0,
+            slow: 0.0,
+            slow_sum: 0.0,
             spread_sum: 0.0,
             spread_count: 0.0,
             residual: f64::NAN,
@@ -186,6 +193,7 @@ impl Residuals {
             model.lags = [f64::NAN; 2];
             model.clipped *= fade;
             model.unclipped *= fade;
+            model.slow *= fade;
         }
     }
 
@@ -209,6 +217,7 @@ impl Residuals {
             return;
         }
         let floor = (config.lambda / (2.0 - config.lambda)).sqrt();
+        let slow_floor = (config.drift_lambda / (2.0 - config.drift_lambda)).sqrt().max(1e-6);
         let row = self.regressors(values, usual);
         let inputs = self.inputs.len();
         let mut score = 0.0f64;
@@ -233,13 +242,11 @@ impl Residuals {
                 let clipped = residual.clamp(-config.clip, config.clip);
                 model.clipped += config.lambda * (clipped - model.clipped);
                 model.unclipped += config.lambda * (residual - model.unclipped);
-                let spread = if model.spread_count > 0.0 {
-                    (model.spread_sum / model.spread_count).sqrt().max(floor)
-                } else {
-                    floor
-                };
-                model.z = model.clipped / spread;
-                model.u = model.unclipped.abs() / spread;
+                model.slow += config.drift_lambda * (residual.clamp(-SLOW_CLIP, SLOW_CLIP) - model.slow);
+                let (spread, slow_spread) = model.spreads(floor, slow_floor);
+                let (fast, slow) = (model.clipped / spread, model.slow / slow_spread);
+                model.z = if fast.abs() >= slow.abs() { fast } else { slow };
+                model.u = (model.unclipped.abs() / spread).max(slow.abs());
                 if self.phase == Phase::Settle {
                     model.settle_sum += residual + model.offset;
                     model.settle_count += 1.0;
@@ -312,13 +319,16 @@ impl Residuals {
                 let offset = model.settle_sum / model.settle_count;
                 model.offset = offset.clamp(-config.follow_limit, config.follow_limit);
             }
-            (model.clipped, model.unclipped, model.z, model.u, model.peak) = (0.0, 0.0, 0.0, 0.0, 0.0);
+            (model.clipped, model.unclipped, model.slow) = (0.0, 0.0, 0.0);
+            (model.z, model.u, model.peak) = (0.0, 0.0, 0.0);
             model.active = false;
         }
     }
 
-    /// Learns a state if it is normal (and no event is going on), and moves the lags in any case.
-    pub fn learn(&mut self, config: &ResidualConfig, values: &[f64], usual: &[Usual], normal: bool) {
+    /// Learns a state if it is normal (and no event is going on), and moves the lags in any case. `count`: its score counts
+    /// for the limit. That is so for more than the normal states: if only scores below the limit counted, the limit
+    /// would sink for ever.
+    pub fn learn(&mut self, config: &ResidualConfig, values: &[f64], usual: &[Usual], normal: bool, count: bool) {
         while self.models.len() < usual.len() {
             self.models.push(Model::new());
         }
@@ -341,6 +351,7 @@ impl Residuals {
                 model.add(&row[..size], scaled);
                 if quiet && !model.beta.is_empty() {
                     model.spread_sum += model.clipped * model.clipped;
+                    model.slow_sum += model.slow * model.slow;
                     model.spread_count += 1.0;
                     let step = model.residual.clamp(-2.0, 2.0);
                     if !step.is_nan() {
@@ -351,7 +362,7 @@ impl Residuals {
             }
             model.lags = [scaled, model.lags[0]];
         }
-        if normal && self.fits > 0 {
+        if count && self.fits > 0 {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a score is not negative")]
             let bin = ((self.score * 4.0) as usize).min(BINS - 1);
             self.histogram[bin] += 1;
@@ -391,6 +402,7 @@ impl Residuals {
                 model.squares *= 0.5;
                 model.weight *= 0.5;
                 model.spread_sum *= 0.5;
+                model.slow_sum *= 0.5;
                 model.spread_count *= 0.5;
             }
         }
@@ -403,6 +415,15 @@ impl Residuals {
 }
 
 impl Model {
+    /// Deviations of the two averages while normal, never below what independent residuals would have.
+    fn spreads(&self, floor: f64, slow_floor: f64) -> (f64, f64) {
+        if self.spread_count <= 0.0 {
+            return (floor, slow_floor);
+        }
+        let fast = (self.spread_sum / self.spread_count).sqrt().max(floor);
+        (fast, (self.slow_sum / self.spread_count).sqrt().max(slow_floor))
+    }
+
     fn add(&mut self, row: &[f64], value: f64) {
         let size = row.len();
         let triangle = size * (size + 1) / 2;

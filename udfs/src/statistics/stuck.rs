@@ -3,6 +3,8 @@
 use model::{Aggregate, MetricKind};
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Usual;
+
 /// Run length of one metric.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Run {
@@ -40,7 +42,7 @@ impl Stuck {
         &mut self,
         start_ms: i64,
         metrics: &[Option<Aggregate>],
-        kinds: impl Fn(usize) -> MetricKind,
+        usual: &[Usual],
         after: u32,
         warm: bool,
         found: &mut Vec<StuckMetric>,
@@ -49,7 +51,7 @@ impl Stuck {
         let (mut moving, mut still) = (0u32, 0u32);
         for (slot, (run, metric)) in self.runs.iter_mut().zip(metrics).enumerate() {
             let Some(metric) = metric else { continue };
-            if !matches!(kinds(slot), MetricKind::Gauge | MetricKind::Ambient) {
+            if !matches!(usual[slot].kind, MetricKind::Gauge | MetricKind::Ambient) {
                 continue;
             }
             if run.length > 0 && metric.mean == run.last && metric.min == metric.max {
@@ -74,7 +76,8 @@ impl Stuck {
             let limit = after.max(run.longest.saturating_mul(10));
             // Siblings that stand still as well mean that the equipment is off, not that a sensor is stuck.
             let starts = warm && run.longest > 0 && run.length > limit && moving >= still.max(2);
-            run.stuck |= starts;
+            // At the end of its range a reading is saturated, which looks the same and is usual for some.
+            run.stuck |= starts && !usual[slot].is_end(run.last);
             if run.stuck {
                 found.push(StuckMetric { slot, value: run.last, length: run.length, limit, since_ms: run.since_ms });
             }
