@@ -146,6 +146,18 @@ pub struct LeaseOwner {
     pub started_ms: i64,
 }
 
+impl LeaseOwner {
+    /// This process, as far as the system says who it is.
+    pub fn this_process(started_ms: i64) -> Self {
+        let read = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
+        let host = read("/proc/sys/kernel/hostname").or_else(|| std::env::var("HOSTNAME").ok());
+        let boot = read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let pid = std::process::id();
+        let host = host.filter(|host| !host.is_empty()).unwrap_or_else(|| "of unknown name".to_owned());
+        LeaseOwner { host, pid, instance: format!("{boot}:{pid}:{started_ms}"), started_ms }
+    }
+}
+
 /// Where rows and the job's bookkeeping go. Whatever a method wrote is durable when it returns: it survives the death of
 /// the process at any later moment.
 pub trait Store: Send {

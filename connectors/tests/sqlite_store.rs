@@ -16,8 +16,7 @@ const CHILD: &str = "CONNECTORS_TEST_STORE";
 fn child_that_writes_until_it_is_killed() {
     let Ok(path) = std::env::var(CHILD) else { return };
     let mut store = SqliteStore::open(path).unwrap();
-    let owner = LeaseOwner { host: "plant-1".into(), pid: std::process::id(), instance: "child".into(), started_ms: 0 };
-    store.acquire_lease(&owner).unwrap();
+    store.acquire_lease(&LeaseOwner::this_process(0)).unwrap();
     for batch in 0i64.. {
         let rows: Vec<_> = (0..500).map(|n| late("RTU-1", batch, "m", 0, n, 1.0)).collect();
         store.write(&rows).unwrap();
@@ -45,7 +44,8 @@ fn what_was_written_survives_kill_9_and_the_lease_does_not() {
     let owner = LeaseOwner { host: "plant-1".into(), pid: 1, instance: "parent".into(), started_ms: 0 };
     let mut store = SqliteStore::open(&path).unwrap();
     let held = store.acquire_lease(&owner).unwrap_err().to_string();
-    assert!(held.contains(&format!("is held by process {} on host \"plant-1\"", child.id())), "{held}");
+    let host = LeaseOwner::this_process(0).host;
+    assert!(held.contains(&format!("is held by process {} on host {host:?}", child.id())), "{held}");
     child.kill().unwrap();
     child.wait().unwrap();
     for line in lines {

@@ -62,6 +62,7 @@ contracts!(
     controls_come_back_by_window,
     one_live_job_holds_the_store_and_a_dead_one_is_taken_over,
     clear_leaves_nothing_that_hides_a_replay,
+    two_handles_write_at_the_same_time,
 );
 
 fn version(late: u8, time_ms: i64, partition: u32, offset: i64) -> Version {
@@ -332,6 +333,24 @@ fn clear_leaves_nothing_that_hides_a_replay(place: &Place<'_>) {
     store.write_checkpoint(&checkpoint(1, 1)).unwrap();
     assert_eq!(scan(&mut *store, TableId::StateOccurrences, &[]), [row(50)]);
     assert_eq!(store.latest_checkpoint().unwrap(), Some(checkpoint(1, 1)));
+}
+
+fn two_handles_write_at_the_same_time(place: &Place<'_>) {
+    let handles = [(0u32, (place.open)()), (1, (place.open)())];
+    std::thread::scope(|scope| {
+        for (number, mut store) in handles {
+            scope.spawn(move || {
+                for batch in 0i64..20 {
+                    // Each key is written by both; the second handle has the higher versions.
+                    let row = |n| occurrence("RTU-1", batch * 100 + n, i64::from(number), version(0, 0, number, batch));
+                    store.write(&(0..100).map(row).collect::<Vec<_>>()).unwrap();
+                }
+            });
+        }
+    });
+    let rows = scan(&mut *(place.open)(), TableId::StateOccurrences, &[]);
+    assert_eq!(rows.len(), 2_000);
+    assert!(rows.iter().all(|row| row.version.partition == 1));
 }
 
 fn any_row() -> impl Strategy<Value = Row> {
