@@ -108,6 +108,8 @@ pub struct MetricSpec {
     /// A difference of two values: converted without the unit's offset.
     #[serde(default)]
     pub difference: bool,
+    /// A command counts as on from here up: what it asks for then, and not its exact position, explains the device.
+    pub on_above: Option<f64>,
     /// Other names of the metric, compared without case, blanks, `_` and `-`.
     #[serde(default)]
     pub aliases: Vec<String>,

@@ -26,6 +26,7 @@ fn main() {
     for day_cycle in [false, true] {
         for (kind, _) in TYPES {
             let (mut incidents, mut states, mut flagged) = (0, 0u64, 0u64);
+            let mut findings = std::collections::BTreeMap::new();
             let started = Instant::now();
             let mut first_day = 0;
             for seed in 0..seeds {
@@ -34,6 +35,10 @@ fn main() {
                     let judgement = watched.step();
                     states += 1;
                     flagged += u64::from(judgement.severity.is_some());
+                    for finding in judgement.verdicts.iter().flat_map(|verdict| &verdict.findings) {
+                        let what = format!("{} {}", finding.kind, finding.metric.as_deref().unwrap_or("-"));
+                        *findings.entry(what).or_insert(0u32) += 1;
+                    }
                     for incident in judgement.incidents {
                         if incident.status == IncidentStatus::Closed {
                             incidents += 1;
@@ -61,6 +66,9 @@ fn main() {
                 f64::from(incidents) / months,
                 flagged as f64 / states as f64 * 100.0
             );
+            if verbose {
+                println!("    findings {findings:?}");
+            }
         }
     }
     for (kind, faults) in TYPES {

@@ -3,7 +3,7 @@
 //! Level and spread come from normal states only. While nothing is known yet, single wild values are kept out by a
 //! guard from the first states' median and deviation. Both are frozen between refits, so that vectors stay comparable.
 
-use model::MetricKind;
+use model::{MetricKind, MetricSpec};
 use serde::{Deserialize, Serialize};
 
 use crate::MonitorConfig;
@@ -13,10 +13,20 @@ const GUARD_DEVIATIONS: f64 = 10.0;
 /// A value that persists for so many states is no outlier.
 const GUARD_PATIENCE: u8 = 3;
 
+/// What the catalogue says of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Nature {
+    kind: MetricKind,
+    /// Ends of what its sensor gives; infinite where unknown.
+    lo: f64,
+    hi: f64,
+    on_above: Option<f64>,
+}
+
 /// One metric's usual values.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Usual {
-    /// What the metric is.
+    /// What the metric is; guessed where the catalogue lacks it.
     pub kind: MetricKind,
     /// Level in force.
     pub level: f64,
@@ -42,16 +52,17 @@ pub struct Usual {
     pub hi: f64,
     wild: u8,
     guarded: bool,
-    /// Lowest and highest value that its sensor gives, where the catalogue says so.
-    ends: (f64, f64),
+    /// What the catalogue says of it.
+    nature: Nature,
     /// Running share of readings at either end.
     at_end: f64,
+    read: u32,
 }
 
 impl Usual {
-    fn new(kind: MetricKind, ends: (f64, f64)) -> Self {
+    fn new(nature: Nature) -> Self {
         Usual {
-            kind,
+            kind: nature.kind,
             level: 0.0,
             spread: 0.0,
             known: false,
@@ -65,8 +76,9 @@ impl Usual {
             hi: f64::NEG_INFINITY,
             wild: 0,
             guarded: false,
-            ends,
+            nature,
             at_end: 0.0,
+            read: 0,
         }
     }
 
@@ -76,19 +88,26 @@ impl Usual {
         if !matches!(self.kind, MetricKind::Gauge | MetricKind::Ambient) {
             return false;
         }
-        let is_end = value == self.ends.0 || value == self.ends.1;
-        self.at_end += SATURATION_STEP * (f64::from(u8::from(is_end)) - self.at_end);
+        let is_end = self.is_end(value);
+        self.read = self.read.saturating_add(1);
+        let step = (1.0 / f64::from(self.read)).max(SATURATION_STEP);
+        self.at_end += step * (f64::from(u8::from(is_end)) - self.at_end);
         is_end && self.at_end > SATURATED_SHARE
     }
 
     /// Whether the value is at an end of the sensor's range.
     pub fn is_end(&self, value: f64) -> bool {
-        value == self.ends.0 || value == self.ends.1
+        value == self.nature.lo || value == self.nature.hi
     }
 
-    /// What the metric is and which values its sensor gives.
-    pub fn nature(&self) -> (MetricKind, (f64, f64)) {
-        (self.kind, self.ends)
+    /// 1 where a command is on, 0 where it is off, `None` for what is neither.
+    pub fn on(&self, value: f64) -> Option<f64> {
+        self.nature.on_above.map(|on_above| f64::from(u8::from(value > on_above)))
+    }
+
+    /// The same metric with nothing learned; a guessed kind is kept.
+    fn renewed(&self) -> Usual {
+        Usual { kind: self.kind, ..Usual::new(self.nature) }
     }
 
     /// Population standard deviation of the normal states.
@@ -167,10 +186,10 @@ impl Usual {
     }
 }
 
-/// Step of the share of readings at an end: about a day's memory.
-const SATURATION_STEP: f64 = 0.002;
+/// Step of the share of readings at an end: more than a day's memory, so that a night does not undo it.
+const SATURATION_STEP: f64 = 0.000_5;
 /// Share of readings at an end from which they are left out.
-const SATURATED_SHARE: f64 = 0.01;
+const SATURATED_SHARE: f64 = 0.2;
 
 /// The usual values of all metrics, by slot.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -190,8 +209,20 @@ pub type Scale = Vec<(f64, f64)>;
 
 impl Baseline {
     /// Adds a slot.
-    pub fn push(&mut self, (kind, ends): (MetricKind, (f64, f64))) {
-        self.slots.push(Usual::new(kind, ends));
+    pub fn push(&mut self, spec: Option<&MetricSpec>) {
+        let nature = Nature {
+            kind: spec.map_or(MetricKind::Gauge, |spec| spec.kind),
+            lo: spec.and_then(|spec| spec.lo).unwrap_or(f64::NEG_INFINITY),
+            hi: spec.and_then(|spec| spec.hi).unwrap_or(f64::INFINITY),
+            on_above: spec.and_then(|spec| spec.on_above),
+        };
+        self.slots.push(Usual::new(nature));
+    }
+
+    /// Forgets what was learned.
+    pub fn renew(&mut self) {
+        let slots = self.slots.iter().map(Usual::renewed).collect();
+        *self = Baseline { slots, ..Baseline::default() };
     }
 
     /// Turns wild values of the warm-up into absent ones.

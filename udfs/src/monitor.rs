@@ -221,10 +221,7 @@ impl Monitor {
     fn grow(&mut self, state: &StateView<'_>) {
         for name in &state.names[self.names.len()..] {
             let known = state.device_type.and_then(|device_type| device_type.metrics.get(name));
-            let nowhere = (f64::NEG_INFINITY, f64::INFINITY);
-            self.baseline.push(known.map_or((MetricKind::Gauge, nowhere), |spec| {
-                (spec.kind, (spec.lo.unwrap_or(nowhere.0), spec.hi.unwrap_or(nowhere.1)))
-            }));
+            self.baseline.push(known);
             self.counters.push((f64::NAN, 0));
             self.seen.push((f64::INFINITY, f64::NEG_INFINITY));
             self.names.push(name.clone());
@@ -382,11 +379,7 @@ impl Monitor {
     /// A lasting change is the new normal: the models start anew.
     fn relearn(&mut self, changed: &mut Vec<Incident>) {
         self.incidents.close_anomaly("; it lasts, so it is taken as the new normal", changed);
-        let natures: Vec<_> = self.baseline.slots.iter().map(crate::baseline::Usual::nature).collect();
-        self.baseline = Baseline::default();
-        for nature in natures {
-            self.baseline.push(nature);
-        }
+        self.baseline.renew();
         self.detectors.statistics.relearn();
         self.detectors.fingerprint = Default::default();
         self.detectors.similar = Default::default();

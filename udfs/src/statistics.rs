@@ -127,18 +127,20 @@ impl Statistics {
             let name = &sample.state.names[away.slot];
             let unit = sample.unit(away.slot);
             let side = if away.z > 0.0 { "above" } else { "below" };
+            // What is left out of the models (saturated, a counter just reset) is still what was seen.
+            let value = sample.values[away.slot];
+            let observed = if value.is_nan() { metric.mean } else { value };
             verdict.findings.push(Finding {
                 kind: "residual".to_owned(),
                 metric: Some(name.clone()),
-                observed: sample.values[away.slot],
+                observed,
                 expected: Some(away.expected),
                 score: away.z.abs(),
                 limit,
                 unit: unit.to_owned(),
                 text: format!(
-                    "{name} stays {side} what its own past and the device's inputs explain: {:.2} {unit} against {:.2}",
-                    if sample.values[away.slot].is_nan() { metric.mean } else { sample.values[away.slot] },
-                    away.expected
+                    "{name} stays {side} what its own past and the device's inputs explain: {observed:.2} {unit} against {:.2}",
+ away.expected
                 ),
             });
         }

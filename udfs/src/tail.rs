@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 const ABOVE: f64 = 0.015;
 /// Its rarity: -log10 of the share.
 const DECADES_AT_QUANTILE: f64 = 1.824;
+/// A tail is never thinner than this share of its quantile: readings in steps repeat a few scores exactly, and the
+/// least rounding beyond them is not rare.
+const THINNEST: f64 = 0.02;
 /// Natural logarithm of ten, as the recipe has it.
 const LN_10: f64 = 2.3026;
 
@@ -21,18 +24,28 @@ pub struct Tail {
     excess: f64,
     mean: f64,
     above: u32,
+    least_width: f64,
 }
 
 impl Tail {
+    /// A tail whose scores differ by chance by `least_width` at least.
+    pub fn with_least_width(least_width: f64) -> Self {
+        Tail { least_width, ..Tail::default() }
+    }
+
     /// Decades of rarity of a score, 0 while too little is known.
     pub fn rarity(&self, score: f64) -> f64 {
         if self.excess <= 0.0 || self.quantile <= 0.0 {
             0.0
         } else if score > self.quantile {
-            DECADES_AT_QUANTILE + (score - self.quantile) / (LN_10 * self.excess)
+            DECADES_AT_QUANTILE + (score - self.quantile) / (LN_10 * self.width())
         } else {
             DECADES_AT_QUANTILE * score / self.quantile
         }
+    }
+
+    fn width(&self) -> f64 {
+        self.excess.max(THINNEST * self.quantile).max(self.least_width)
     }
 
     /// The score that is so many decades rare; infinite while too little is known.
@@ -40,7 +53,7 @@ impl Tail {
         if self.excess <= 0.0 || self.quantile <= 0.0 {
             f64::INFINITY
         } else {
-            self.quantile + (decades - DECADES_AT_QUANTILE) * LN_10 * self.excess
+            self.quantile + (decades - DECADES_AT_QUANTILE) * LN_10 * self.width()
         }
     }
 

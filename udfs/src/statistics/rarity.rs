@@ -30,6 +30,10 @@ const SEASON_FLOOR: f64 = 0.97;
 const JUMP_FLOOR: f64 = 1.37;
 const LEVEL_FLOOR: f64 = 1.54;
 
+/// Least tail widths of season, jump and level, in deviations: a fraction of white noise's. A counter's increase in
+/// steps repeats the same few scores for days, and the next phase of its rounding is no event.
+const LEAST_WIDTHS: [f64; 3] = [0.05, 0.05, 0.03];
+
 const DAY_MS: i64 = 86_400_000;
 const HOUR_MS: i64 = 3_600_000;
 
@@ -113,7 +117,7 @@ impl Default for Rarity {
             level: f64::NAN,
             level_square: 0.0,
             left: 0,
-            tails: [Tail::default(); 3],
+            tails: LEAST_WIDTHS.map(Tail::with_least_width),
             habit: vec![0.0; 24],
             today: vec![0.0; 24],
             day: vec![i32::MIN; 24],

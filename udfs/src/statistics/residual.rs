@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::ResidualConfig;
 use crate::baseline::Usual;
 
-/// Most inputs of a device; the first by slot are taken.
+/// Most inputs of a device; the first by slot are taken. A command that is on or off counts twice: its position, and
+/// whether it is on.
 const MAX_INPUTS: usize = 6;
 /// Lags and the constant.
 const OWN: usize = 3;
@@ -109,7 +110,8 @@ pub struct Away {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Residuals {
     models: Vec<Model>,
-    inputs: Vec<usize>,
+    /// By regressor: the slot, and whether it is the input's being on rather than its value.
+    inputs: Vec<(usize, bool)>,
     inputs_chosen: bool,
     fits: u32,
     phase: Phase,
@@ -201,9 +203,15 @@ impl Residuals {
     fn regressors(&self, values: &[f64], usual: &[Usual]) -> [f64; MAX] {
         let mut row = [0.0; MAX];
         row[2] = 1.0;
-        for (place, slot) in self.inputs.iter().enumerate() {
-            let value = values[*slot];
-            row[OWN + place] = if value.is_nan() { 0.0 } else { (value - usual[*slot].origin) / usual[*slot].unit };
+        for (place, (slot, on)) in self.inputs.iter().enumerate() {
+            let (value, usual) = (values[*slot], &usual[*slot]);
+            row[OWN + place] = if value.is_nan() {
+                0.0
+            } else if *on {
+                usual.on(value).unwrap_or(0.0)
+            } else {
+                (value - usual.origin) / usual.unit
+            };
         }
         row
     }
@@ -334,7 +342,13 @@ impl Residuals {
         }
         if !self.inputs_chosen {
             self.inputs_chosen = true;
-            self.inputs = (0..usual.len()).filter(|slot| is_input(usual[*slot].kind)).take(MAX_INPUTS).collect();
+            for slot in (0..usual.len()).filter(|slot| is_input(usual[*slot].kind)) {
+                self.inputs.push((slot, false));
+                if usual[slot].on(0.0).is_some() {
+                    self.inputs.push((slot, true));
+                }
+            }
+            self.inputs.truncate(MAX_INPUTS);
         }
         let normal = normal && self.phase == Phase::Quiet;
         let row = self.regressors(values, usual);
