@@ -1,7 +1,7 @@
 //! Faults: their names, what each does to which metrics of which type, and how people ask for one.
 //!
 //! A fault of equipment pushes the targets of metrics; consequences follow by the equipment's own law. Its numbers are the
-//! original's and are reached at severity severe. A fault of sensors or sending changes what is sent, not what happens.
+//! original's and are reached at severity severe (where weather moves the normal target, as a distance from it). A fault of sensors or sending changes what is sent, not what happens.
 
 use serde::Deserialize;
 
@@ -11,7 +11,8 @@ use super::metrics::{DeviceKind, air, chiller, mau, rtu, tower};
 /// What can break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FaultKind {
-    /// The compressor does not run.
+    /// The compressor does not run. Like any latent fault it shows only where it is asked to: a rooftop unit's in warm
+    /// weather.
     CompressorFailure,
     /// Supply air reads 15 °F too high.
     SensorDrift,
@@ -185,13 +186,13 @@ impl FaultKind {
             ],
             (DeviceKind::Chiller, FaultKind::FouledCondenser) => &[
                 (chiller::COP, Target(3.5)),
-                (chiller::CONDENSER_SUPPLY, Target(92.0)),
-                (chiller::CONDENSER_RETURN, Target(102.0)),
+                (chiller::CONDENSER_SUPPLY, Higher(7.0)),
+                (chiller::CONDENSER_RETURN, Higher(7.0)),
             ],
             (DeviceKind::CoolingTower, FaultKind::FanFailure) => {
                 &[(tower::FAN_SPEED, Target(0.0)), (tower::VIBRATION, Target(8.0))]
             }
-            (DeviceKind::CoolingTower, FaultKind::ScaleBuildup) => &[(tower::OUTLET_TEMP, Target(90.0))],
+            (DeviceKind::CoolingTower, FaultKind::ScaleBuildup) => &[(tower::OUTLET_TEMP, Higher(5.0))],
             (DeviceKind::CoolingTower, FaultKind::LowWaterLevel) => &[(tower::SUMP, Target(35.0))],
             (DeviceKind::AirCompressor, FaultKind::PressureLeak) => &[(air::PRESSURE, Target(95.0))],
             (DeviceKind::AirCompressor, FaultKind::MotorOverload) => {

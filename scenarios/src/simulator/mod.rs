@@ -14,13 +14,14 @@
 //! # Ok::<(), scenarios::simulator::SimulatorError>(())
 //! ```
 //!
-//! A reading's way: `fleet` says which devices there are, `stream` calls their ticks, `climate` says what it is like
+//! A reading's way: `fleet` says which devices there are, `stream` calls their ticks (`device` is one of them), `climate` says what it is like
 //! outside, `equipment` and `physics` move the metrics, `breakage` breaks them (`fault` says how), `encode` writes them,
 //! `delivery` decides whether and when they arrive, `write` puts them into a recording.
 
 mod breakage;
 mod climate;
 mod delivery;
+mod device;
 mod encode;
 mod equipment;
 mod error;
@@ -35,10 +36,11 @@ mod stream;
 mod tests;
 mod write;
 
+pub use device::partition_of;
 pub use error::SimulatorError;
 pub use fault::{FaultKind, FaultRequest, FaultSeverity, FaultStart};
 pub use fleet::{DeviceSpec, Fleet, MAX_DEVICES};
 pub use metrics::{DeviceKind, Metric};
 pub use options::{Climate, Clock, Delivery, FaultOptions, Features, Options, TypeSpelling};
-pub use stream::{SimulatedMessage, Simulator, Tally, partition_of};
+pub use stream::{SimulatedMessage, Simulator, Tally};
 pub use write::Progress;
