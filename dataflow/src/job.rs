@@ -77,6 +77,8 @@ pub struct JobConfig {
     pub embedder: Option<fn() -> Box<dyn Embedder>>,
     /// Rules to break, for mutation runs.
     pub faults: Faults,
+    /// Operators that wait for something let a moment pass before they look again. Off in walks, where no clock may decide.
+    pub timed: bool,
 }
 
 impl JobConfig {
@@ -207,6 +209,7 @@ impl Job {
             progress: Arc::clone(&progress),
             threads,
             faults: config.faults.clone(),
+            timed: config.timed,
         };
         let mut graph = build(worker, start, parts);
         let lead = (index == 0).then(|| Lead {

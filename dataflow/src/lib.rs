@@ -20,6 +20,7 @@ pub mod operators;
 pub mod progress;
 pub mod queue;
 pub mod rows;
+pub mod run;
 pub mod series;
 pub mod settings;
 
@@ -62,6 +63,8 @@ pub struct Parts {
     pub threads: usize,
     /// Rules to break, for mutation runs.
     pub faults: Faults,
+    /// Operators let a moment pass before they look again.
+    pub timed: bool,
 }
 
 /// A worker's ends of the graph.
@@ -110,6 +113,7 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
             Rc::clone(&parts.ledger),
             durable.clone(),
             Arc::clone(&parts.progress),
+            parts.timed,
         );
         let newest = Rc::clone(&newest_ms);
         let ticks = streams.ticks.broadcast();
@@ -146,6 +150,7 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
             parts.progress,
             (index, parts.threads),
             parts.faults,
+            parts.timed,
         )
         .probe_with(&durable);
         let arrived = Rc::clone(&inbox);

@@ -204,6 +204,14 @@ pub fn statistics(device: &DeviceState, window_ms: i64) -> Row {
 /// A device's profile after the window at `window_ms`.
 pub fn profile(device: &DeviceState, embedding: Option<Vec<f32>>, window_ms: i64, width_ms: i64) -> Row {
     let profile = device.monitor.profile();
+    let stats = profile
+        .metric_stats
+        .into_iter()
+        .map(|(name, stats)| {
+            let parts = [("mean", stats.mean), ("std", stats.std), ("min", stats.min), ("max", stats.max)];
+            (name, parts.into_iter().map(|(part, value)| (part.to_owned(), value)).collect())
+        })
+        .collect();
     Row {
         table: TableId::DeviceProfiles,
         version: Version::window(window_ms),
@@ -215,7 +223,7 @@ pub fn profile(device: &DeviceState, embedding: Option<Vec<f32>>, window_ms: i64
                 Value::Int(device.first_seen_ms),
                 Value::Int(window_ms + width_ms),
                 Value::Int(device.last_seen_ms),
-                Value::Stats(profile.metric_stats),
+                Value::Stats(stats),
                 Value::Int(i64::try_from(profile.normal_states).expect("fewer than 2^63 states")),
             ],
         ]

@@ -272,6 +272,7 @@ pub fn read<'scope>(
     ledger: Rc<RefCell<Ledger>>,
     durable: ProbeHandle<i64>,
     progress: Arc<Progress>,
+    timed: bool,
 ) -> Streams<'scope> {
     let mut builder = OperatorBuilder::new("read".to_owned(), scope.clone());
     let activator = scope.activator_for(builder.operator_info().address);
@@ -317,8 +318,8 @@ pub fn read<'scope>(
                         }
                     }
                     match wait {
-                        Some(wait) => activator.activate_after(wait),
-                        None => activator.activate(),
+                        Some(wait) if timed => activator.activate_after(wait),
+                        _ => activator.activate(),
                     }
                 }
                 None => capabilities = None,

@@ -73,6 +73,7 @@ pub fn write<'scope>(
     progress: Arc<Progress>,
     (index, threads): (usize, usize),
     faults: Faults,
+    timed: bool,
 ) -> StreamVec<'scope, i64, ()> {
     let target = (index % threads) as u64;
     let to_store = Exchange::new(move |_row: &Row| target);
@@ -115,7 +116,11 @@ pub fn write<'scope>(
                 }
             }
             if !waiting.is_empty() || !writer.in_flight.is_empty() {
-                activator.activate_after(Duration::from_micros(500));
+                if timed {
+                    activator.activate_after(Duration::from_micros(500));
+                } else {
+                    activator.activate();
+                }
             }
         }
     })

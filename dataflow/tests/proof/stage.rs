@@ -1,0 +1,267 @@
+//! A stage for workers whose every step is called by a script: the same script gives the same interleaving.
+//!
+//! Each worker lives on a thread of its own, as timely wants it, but only one of them moves at a time. The job is told not to
+//! wait (`timed: false`), so that no clock decides anything.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use connectors::memory::MemoryStore;
+use connectors::{Checkpoint, IdleMark, Store as _};
+use dataflow::checkpoint::{Manifest, Start};
+use dataflow::job::{Job, JobConfig, Status};
+use dataflow::progress::Progress;
+use dataflow::queue::{Work, WriteQueue};
+use model::Row;
+use timely::communication::{Config as Communication, WorkerGuards};
+
+/// What a worker is told.
+enum Command {
+    Step { now_ms: i64, stop: bool },
+    Die,
+}
+
+/// What a worker answers after a step.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: Result<Status, String>,
+    pub manifest: Option<Manifest>,
+}
+
+/// Workers at the script's command.
+pub struct Stage {
+    commands: Vec<Sender<Command>>,
+    answers: Vec<Receiver<Answer>>,
+    guards: WorkerGuards<()>,
+}
+
+impl Stage {
+    /// Builds the workers of a job that starts from what the store holds.
+    pub fn open(config: &JobConfig, workers: usize, store: &ScriptStore) -> Stage {
+        let mut stored = store.stored();
+        let checkpoint = stored.latest_checkpoint().expect("memory does not fail");
+        let marks = stored.marks().expect("memory does not fail");
+        let start = Arc::new(Start::decode(checkpoint, marks).expect("what was written can be read"));
+        let communication =
+            if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
+        let (mut commands, mut answers, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..workers {
+            let (command, inbox) = channel();
+            let (outbox, answer) = channel();
+            commands.push(command);
+            answers.push(answer);
+            ends.push(Some((inbox, outbox)));
+        }
+        let ends = Mutex::new(ends);
+        let (ready, all_ready) = channel();
+        let ready = Mutex::new(ready);
+        let (config, store) = (config.clone(), store.clone());
+        let timely = timely::Config { communication, worker: timely::WorkerConfig::default() };
+        let guards = timely::execute(timely, move |worker| {
+            let index = worker.index();
+            let (inbox, outbox) = ends.lock().expect("nobody panics here")[index].take().expect("one end a worker");
+            let progress = Arc::new(Progress::default());
+            let job = Job::build(worker, &config, &start, store.queue(index), workers, progress);
+            let mut job = job.expect("memory does not fail");
+            ready.lock().expect("nobody panics here").send(()).expect("the stage waits for it");
+            for command in inbox {
+                let Command::Step { now_ms, stop } = command else { break };
+                worker.step();
+                let status = job.step(now_ms, stop).map_err(|error| format!("{error:#}"));
+                // A stage that is being left no longer listens.
+                let _ = outbox.send(Answer { status, manifest: job.manifest().cloned() });
+            }
+            for dataflow in worker.installed_dataflows() {
+                worker.drop_dataflow(dataflow);
+            }
+        });
+        for _ in 0..workers {
+            all_ready.recv().expect("every worker is built");
+        }
+        Stage { commands, answers, guards: guards.expect("threads need no network") }
+    }
+
+    /// Lets one worker take a step.
+    pub fn step(&self, worker: usize, now_ms: i64, stop: bool) -> Result<Answer, String> {
+        self.commands[worker].send(Command::Step { now_ms, stop }).map_err(|_| "worker died".to_owned())?;
+        self.answers[worker].recv().map_err(|_| format!("worker {worker} panicked"))
+    }
+
+    /// Ends all workers where they are.
+    pub fn die(self) {
+        for command in &self.commands {
+            let _ = command.send(Command::Die); // one that panicked is gone already
+        }
+        drop(self.answers);
+        for result in self.guards.join() {
+            let _ = result; // a panic was reported by `step`
+        }
+    }
+}
+
+/// Something on its way to the store.
+struct Pending {
+    worker: usize,
+    ticket: u64,
+    work: Work,
+}
+
+#[derive(Default)]
+struct Wire {
+    pending: Vec<Pending>,
+    acknowledged: BTreeMap<usize, Vec<u64>>,
+    next_ticket: u64,
+    belated: Vec<Row>,
+}
+
+/// A store whose completions are the script's: applied in any order, in part, twice, or long after the writer died.
+#[derive(Clone)]
+pub struct ScriptStore {
+    store: MemoryStore,
+    wire: Arc<Mutex<Wire>>,
+    ignore_versions: bool,
+    writes: Arc<Mutex<i64>>,
+}
+
+/// How much may wait on the wire before the queue is full.
+const QUEUE: usize = 6;
+
+impl ScriptStore {
+    /// Empty.
+    pub fn new(ignore_versions: bool) -> Self {
+        ScriptStore {
+            store: MemoryStore::new(),
+            wire: Arc::default(),
+            ignore_versions,
+            writes: Arc::default(),
+        }
+    }
+
+    /// A handle of what is stored.
+    pub fn stored(&self) -> MemoryStore {
+        self.store.clone()
+    }
+
+    fn queue(&self, worker: usize) -> Box<dyn WriteQueue + Send> {
+        Box::new(ScriptQueue { wire: Arc::clone(&self.wire), worker })
+    }
+
+    fn wire(&self) -> std::sync::MutexGuard<'_, Wire> {
+        self.wire.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// How many works wait.
+    pub fn pending(&self) -> usize {
+        self.wire().pending.len()
+    }
+
+    /// How many rows of dead writers may still arrive.
+    pub fn belated(&self) -> usize {
+        self.wire().belated.len()
+    }
+
+    fn apply_rows(&self, rows: &[Row]) {
+        let mut rows = rows.to_vec();
+        if self.ignore_versions {
+            let mut writes = self.writes.lock().expect("only the script's thread writes");
+            for row in &mut rows {
+                *writes += 1;
+                row.version = model::Version { late: 9, time_ms: *writes, partition: 0, offset: 0 };
+            }
+        }
+        self.store.clone().write(&rows).expect("memory takes every row that fits its table");
+    }
+
+    fn apply(&self, work: &Work) {
+        let mut store = self.store.clone();
+        match work {
+            Work::Rows(rows) => self.apply_rows(rows),
+            Work::Checkpoint(checkpoint) => {
+                store.write_checkpoint(&Checkpoint::clone(checkpoint)).expect("memory does not fail");
+            }
+            Work::Marks(marks) => store.write_marks(&Vec::<IdleMark>::clone(marks)).expect("memory does not fail"),
+        }
+    }
+
+    /// Applies the work at `at`; without `acknowledge` its reply is lost, so it stays on the wire and is sent again.
+    pub fn complete(&self, at: usize, acknowledge: bool) {
+        let mut wire = self.wire();
+        self.apply(&wire.pending[at].work);
+        if acknowledge {
+            let done = wire.pending.remove(at);
+            wire.acknowledged.entry(done.worker).or_default().push(done.ticket);
+        }
+    }
+
+    /// Applies only the rows of the work at `at` that `pick` takes, without a reply: it will be sent again in whole.
+    pub fn complete_in_part(&self, at: usize, mut pick: impl FnMut() -> bool) {
+        let wire = self.wire();
+        if let Work::Rows(rows) = &wire.pending[at].work {
+            let part: Vec<Row> = rows.iter().filter(|_| pick()).cloned().collect();
+            self.apply_rows(&part);
+        }
+    }
+
+    /// The writer died: each row on the wire was applied, is lost, or arrives later; a checkpoint was applied or is lost.
+    pub fn crash(&self, mut fate: impl FnMut() -> Fate) {
+        let mut wire = self.wire();
+        let pending = std::mem::take(&mut wire.pending);
+        wire.acknowledged.clear();
+        for pending in pending {
+            match &pending.work {
+                Work::Rows(rows) => {
+                    for row in rows {
+                        match fate() {
+                            Fate::Applied => self.apply_rows(std::slice::from_ref(row)),
+                            Fate::Belated => wire.belated.push(row.clone()),
+                            Fate::Lost => {}
+                        }
+                    }
+                }
+                other => {
+                    if matches!(fate(), Fate::Applied) {
+                        self.apply(other);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A row of a dead writer arrives.
+    pub fn arrive(&self, at: usize) {
+        let row = self.wire().belated.swap_remove(at);
+        self.apply_rows(&[row]);
+    }
+}
+
+/// What became of something that was on the wire when its writer died.
+pub enum Fate {
+    Applied,
+    Belated,
+    Lost,
+}
+
+struct ScriptQueue {
+    wire: Arc<Mutex<Wire>>,
+    worker: usize,
+}
+
+impl WriteQueue for ScriptQueue {
+    fn submit(&mut self, work: Work) -> Result<u64, Work> {
+        let mut wire = self.wire.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if wire.pending.iter().filter(|pending| pending.worker == self.worker).count() >= QUEUE {
+            return Err(work);
+        }
+        let ticket = wire.next_ticket;
+        wire.next_ticket += 1;
+        wire.pending.push(Pending { worker: self.worker, ticket, work });
+        Ok(ticket)
+    }
+
+    fn completed(&mut self, tickets: &mut Vec<u64>) -> Result<(), String> {
+        let mut wire = self.wire.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        tickets.extend(wire.acknowledged.remove(&self.worker).unwrap_or_default());
+        Ok(())
+    }
+}
