@@ -1,10 +1,22 @@
 //! Prints how many messages a second one core simulates: `cargo run --release -p scenarios --example simulator_speed`.
+//! With a number behind `--`, one tick and a half of so many devices, to see what memory they need.
 
 use std::time::Instant;
 
 use scenarios::simulator::{Delivery, Features, Fleet, Options, Simulator};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
+    if let Some(devices) = std::env::args().nth(1) {
+        let fleet = Fleet::generate(devices.parse()?, 1)?;
+        let started = Instant::now();
+        let options = Options { duration_ms: Some(15_000), ..Options::default() };
+        let mut simulator = Simulator::new(&fleet, &options)?;
+        println!("{devices} devices set up in {:.2} s", started.elapsed().as_secs_f64());
+        let mut messages = Vec::new();
+        while simulator.next_batch(&mut messages) {}
+        println!("{} messages, {:.2} s in all", simulator.tally().messages, started.elapsed().as_secs_f64());
+        return Ok(());
+    }
     let disturbed = Delivery {
         drop_rate: 0.01,
         duplicate_rate: 0.01,

@@ -185,21 +185,21 @@ impl Delivery {
         };
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small index")]
         let defect = || Defect::ALL[((detail * Defect::ALL.len() as f64) as usize).min(Defect::ALL.len() - 1)];
-        let mut limit = self.drop_rate;
-        let mut below = |rate: f64| {
-            let hit = pick < limit;
-            limit += rate;
-            hit
+        // The rates lie side by side on [0, 1); what is left of the draw falls into one of them or behind all.
+        let mut left = pick;
+        let mut hits = |rate: f64| {
+            left -= rate;
+            left < 0.0
         };
-        let fate = if below(self.late_rate) {
+        let fate = if hits(self.drop_rate) {
             Fate::Dropped
-        } else if below(self.out_of_order_rate) {
+        } else if hits(self.late_rate) {
             Fate::Late(late_ms())
-        } else if below(self.malformed_rate) {
+        } else if hits(self.out_of_order_rate) {
             Fate::OutOfOrder(upto(self.out_of_order_ms, detail))
-        } else if below(self.tombstone_rate) {
+        } else if hits(self.malformed_rate) {
             Fate::Malformed(defect())
-        } else if below(0.0) {
+        } else if hits(self.tombstone_rate) {
             Fate::Tombstone
         } else {
             Fate::Regular
