@@ -65,24 +65,27 @@ fn each_disturbance_alone_gives_itself_and_no_other() {
     assert_eq!(messages.iter().filter(|message| message.bytes.is_none()).count() as u64, tally.tombstones);
 }
 
+/// Judged by the decoder of the job and its catalogue.
 #[test]
 fn every_malformed_message_is_a_dead_letter_and_no_other_is() {
     let mut options = noon(HOUR_MS);
     options.delivery.malformed_rate = 0.02;
     let (messages, _, tally) = run(&Fleet::default_eleven(), &options);
-    let usable = |message: &&SimulatedMessage| {
-        let value: Result<serde_json::Value, _> = serde_json::from_slice(message.bytes.as_deref().unwrap());
-        value.is_ok_and(|value| {
-            let time_ms = model::time::parse_rfc3339(value["timestamp"].as_str().unwrap_or(""));
-            value["metric_value"].as_f64().is_some_and(f64::is_finite)
-                && time_ms.is_some_and(|ms| ms < message.broker_ms + 300_000)
-                && value["unit"] != "furlong/fortnight"
-        })
-    };
-    assert_eq!(messages.iter().filter(|message| !usable(message)).count() as u64, tally.malformed);
-    assert!(tally.malformed > 800);
-    let distinct: BTreeSet<bool> = messages.iter().map(|m| m.bytes.as_deref().unwrap().is_empty()).collect();
-    assert_eq!(distinct.len(), 2);
+    let mut reasons: BTreeMap<&str, u64> = BTreeMap::new();
+    for message in &messages {
+        let reason = match model::message::decode(message.bytes.as_deref().unwrap(), 1 << 20) {
+            Err(rejected) => rejected.reason.name(),
+            Ok(decoded) if decoded.timestamp_ms > message.broker_ms + 300_000 => "too_far_in_future",
+            Ok(decoded) if decoded.unit.as_deref() == Some("furlong/fortnight") => "unknown_unit",
+            Ok(_) => "none",
+        };
+        *reasons.entry(reason).or_insert(0) += 1;
+    }
+    assert_eq!(reasons.remove("none"), Some(tally.messages - tally.malformed));
+    let names: Vec<&str> = reasons.keys().copied().collect();
+    let all =
+        ["bad_timestamp", "missing_field", "not_finite", "not_json", "too_far_in_future", "unknown_unit", "wrong_type"];
+    assert_eq!(names, all);
 }
 
 #[test]

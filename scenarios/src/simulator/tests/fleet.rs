@@ -26,6 +26,20 @@ fn the_originals_fleet_file_is_read() {
     assert_eq!(Fleet::default_eleven().devices()[10].device_id, "AC-002");
 }
 
+/// The job's catalogue takes what the devices send as it is: same types, metrics and units.
+#[test]
+fn the_catalogue_knows_every_unit_that_is_sent() {
+    let catalogue = model::Catalogue::builtin();
+    for kind in DeviceKind::ALL {
+        assert_eq!(catalogue.normalise_type(kind.original_name()), kind.name());
+        for metric in kind.metrics() {
+            let conversion = catalogue.conversion(kind.name(), metric.name, Some(metric.unit));
+            let same = conversion.is_some_and(|c| c.scale.to_bits() == 1f64.to_bits() && c.offset.to_bits() == 0);
+            assert!(same, "{} {} {}: {conversion:?}", kind.name(), metric.name, metric.unit);
+        }
+    }
+}
+
 #[test]
 fn devices_may_have_periods_of_their_own() {
     let json =
