@@ -10,6 +10,8 @@ use crate::MonitorConfig;
 
 /// Values beyond so many deviations are kept out of the warm-up unless they persist.
 const GUARD_DEVIATIONS: f64 = 10.0;
+/// So many outliers in one warm-up are none.
+const GUARD_EVER: u8 = 12;
 /// A value that persists for so many states is no outlier.
 const GUARD_PATIENCE: u8 = 3;
 
@@ -51,6 +53,7 @@ pub struct Usual {
     /// Highest normal value.
     pub hi: f64,
     wild: u8,
+    wild_ever: u8,
     guarded: bool,
     /// What the catalogue says of it.
     nature: Nature,
@@ -75,6 +78,7 @@ impl Usual {
             lo: f64::INFINITY,
             hi: f64::NEG_INFINITY,
             wild: 0,
+            wild_ever: 0,
             guarded: false,
             nature,
             at_end: 0.0,
@@ -123,7 +127,8 @@ impl Usual {
         let mut step = f64::INFINITY;
         for pair in values.windows(2) {
             let difference = (pair[1] - pair[0]).abs();
-            if difference > 0.0 {
+            // Increases of a counter differ by rounding errors, which are no step.
+            if difference > 1e-9 * pair[0].abs().max(pair[1].abs()) {
                 step = step.min(difference);
             }
         }
@@ -134,7 +139,7 @@ impl Usual {
         let mut apart: Vec<f64> = values.iter().map(|value| (value - self.origin).abs()).collect();
         apart.sort_by(f64::total_cmp);
         let deviation = (1.4826 * apart[apart.len() / 2]).max((high - low) / 3.3);
-        self.unit = if deviation > 0.0 { deviation } else { (self.origin.abs() * 0.01).max(1e-6) };
+        self.unit = deviation.max(self.origin.abs() * 1e-3).max(1e-6);
         self.guarded = true;
     }
 
@@ -145,7 +150,8 @@ impl Usual {
             return false;
         }
         self.wild = self.wild.saturating_add(1);
-        self.wild <= GUARD_PATIENCE
+        self.wild_ever = self.wild_ever.saturating_add(1);
+        self.wild <= GUARD_PATIENCE && self.wild_ever <= GUARD_EVER
     }
 
     fn learn(&mut self, value: f64) {
@@ -294,16 +300,23 @@ pub fn drop_spikes(column: &mut [f64]) {
     apart.sort_by(f64::total_cmp);
     // Half the metrics of real devices stand still at first; a tenth of a per cent of the level is then no spike.
     let unit = (1.4826 * apart[apart.len() / 2]).max(median.abs() * 1e-3);
-    let mut at = 0;
-    for value in column.iter_mut().filter(|value| !value.is_nan()) {
-        let from = at.min(original.len() - 5).min(at.saturating_sub(2));
+    let is_spike = |at: usize| {
+        let from = at.saturating_sub(2).min(original.len() - 5);
         let mut near = [0.0; 5];
-        near.copy_from_slice(&original[from.min(original.len() - 5)..][..5]);
+        near.copy_from_slice(&original[from..from + 5]);
         near.sort_by(f64::total_cmp);
-        if (*value - near[2]).abs() > GUARD_DEVIATIONS * unit && (*value - median).abs() > GUARD_DEVIATIONS * unit {
+        let reach = GUARD_DEVIATIONS * unit;
+        (original[at] - near[2]).abs() > reach && (original[at] - median).abs() > reach
+    };
+    // What happens in more than one state of ten is this metric's way.
+    let spikes: Vec<bool> = (0..original.len()).map(is_spike).collect();
+    if spikes.iter().filter(|spike| **spike).count() * 10 > original.len() {
+        return;
+    }
+    for (value, spike) in column.iter_mut().filter(|value| !value.is_nan()).zip(spikes) {
+        if spike {
             *value = f64::NAN;
         }
-        at += 1;
     }
 }
 

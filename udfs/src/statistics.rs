@@ -115,6 +115,9 @@ impl Statistics {
         let usual = &sample.baseline.slots;
         self.residuals.judge(&sample.config.residual, sample.values, usual, sample.judging);
         if !sample.judging {
+            if sample.warm {
+                self.residuals.reset();
+            }
             return;
         }
         let (score, limit) = (self.residuals.score(), self.residuals.limit());

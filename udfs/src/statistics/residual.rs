@@ -147,6 +147,11 @@ fn is_input(kind: MetricKind) -> bool {
     matches!(kind, MetricKind::Status | MetricKind::Setpoint | MetricKind::Command)
 }
 
+/// What the device does, and so what it can be blamed for: not the weather, and not what it was asked to do.
+fn is_judged(kind: MetricKind) -> bool {
+    matches!(kind, MetricKind::Gauge | MetricKind::Counter)
+}
+
 impl Residuals {
     /// Score of the last state.
     pub fn score(&self) -> f64 {
@@ -230,7 +235,7 @@ impl Residuals {
         let inputs = self.inputs.len();
         let mut score = 0.0f64;
         for ((model, usual), value) in self.models.iter_mut().zip(usual).zip(values) {
-            if model.beta.is_empty() || is_input(usual.kind) {
+            if model.beta.is_empty() {
                 continue;
             }
             model.residual = f64::NAN;
@@ -315,22 +320,30 @@ impl Residuals {
         }
     }
 
+    /// Drops event and evidence: the operating point is a new one.
+    pub fn reset(&mut self) {
+        self.phase = Phase::Quiet;
+        self.above = 0;
+        for model in &mut self.models {
+            (model.clipped, model.unclipped, model.slow) = (0.0, 0.0, 0.0);
+            (model.z, model.u, model.peak) = (0.0, 0.0, 0.0);
+            model.active = false;
+        }
+    }
+
     fn open(&mut self) {
         self.phase = Phase::Open;
         (self.above, self.quiet) = (0, 0);
     }
 
     fn end(&mut self, config: &ResidualConfig) {
-        self.phase = Phase::Quiet;
         for model in &mut self.models {
             if model.settle_count > 0.0 {
                 let offset = model.settle_sum / model.settle_count;
                 model.offset = offset.clamp(-config.follow_limit, config.follow_limit);
             }
-            (model.clipped, model.unclipped, model.slow) = (0.0, 0.0, 0.0);
-            (model.z, model.u, model.peak) = (0.0, 0.0, 0.0);
-            model.active = false;
         }
+        self.reset();
     }
 
     /// Learns a state if it is normal (and no event is going on), and moves the lags in any case. `count`: its score counts
@@ -355,7 +368,7 @@ impl Residuals {
         let size = OWN + self.inputs.len();
         let quiet = self.score < self.limit;
         for ((model, usual), value) in self.models.iter_mut().zip(usual).zip(values) {
-            if value.is_nan() || is_input(usual.kind) {
+            if value.is_nan() || !is_judged(usual.kind) {
                 continue;
             }
             let scaled = (value - usual.origin) / usual.unit;
@@ -407,7 +420,7 @@ impl Residuals {
         }
         let size = OWN + self.inputs.len();
         for (model, usual) in self.models.iter_mut().zip(usual) {
-            if is_input(usual.kind) {
+            if !is_judged(usual.kind) {
                 continue;
             }
             model.fit(size, usual.step / usual.unit * 0.288_675_134_594_812_9);
