@@ -168,7 +168,9 @@ fn scan(bytes: &[u8]) -> Option<Message<'_>> {
                     "building_id" => &mut building_id,
                     _ => return None,
                 };
-                if value.is_empty() || value.len() > MAX_NAME_BYTES {
+                // A name of blanks alone begins with one; the general reader says what that means for the field.
+                let blank = !value.as_bytes().first().is_some_and(u8::is_ascii_graphic) && value.trim().is_empty();
+                if blank || value.len() > MAX_NAME_BYTES {
                     return None;
                 }
                 set(slot, Cow::Borrowed(value))?;
@@ -438,6 +440,7 @@ mod tests {
             reason("{\"device_id\":"),
             with("\"device_id\":\"RTU-001\",", ""),
             with("\"RTU-001\"", "\"\""),
+            with("\"rooftop_unit\"", "\"  \""),
             with("\"RTU-001\"", "17"),
             with("1500.25", "\"#VALUE!\""),
             with("1500.25", "null"),
@@ -458,6 +461,7 @@ mod tests {
             not_json: EOF while parsing a value at line 1 column 13
             missing_field: field "device_id" is missing
             missing_field: field "device_id" is empty
+            missing_field: field "device_type" is empty
             wrong_type: field "device_id" is 17, not a text
             wrong_type: field "metric_value" is "#VALUE!", not a number, true or false
             missing_field: field "metric_value" is missing
