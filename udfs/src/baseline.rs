@@ -104,9 +104,17 @@ impl Usual {
         value == self.nature.lo || value == self.nature.hi
     }
 
-    /// 1 where a command is on, 0 where it is off, `None` for what is neither.
-    pub fn on(&self, value: f64) -> Option<f64> {
-        self.nature.on_above.map(|on_above| f64::from(u8::from(value > on_above)))
+    /// Whether a status or command is on; `None` for what is neither on nor off.
+    pub fn on(&self, value: f64) -> Option<bool> {
+        match self.kind {
+            MetricKind::Status => Some(value > 0.5),
+            _ => self.nature.on_above.map(|on_above| value > on_above),
+        }
+    }
+
+    /// Whether a position stands behind its being on.
+    pub fn is_switched(&self) -> bool {
+        self.nature.on_above.is_some()
     }
 
     /// The same metric with nothing learned; a guessed kind is kept.

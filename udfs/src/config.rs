@@ -12,8 +12,8 @@ pub struct MonitorConfig {
     /// The models are fitted again each time the count of normal states has doubled, up to here; then each time as
     /// many have come again, with the older ones at half weight.
     pub refit_until_windows: u32,
-    /// After an operating point that the device never had (a status, set point or command beyond all seen), so many
-    /// states are learned without being judged by the methods that learn.
+    /// At an operating point that the device never had (a status or command on for the first time, a set point beyond all
+    /// seen), so many states are learned without being judged by the methods that learn.
     pub regime_windows: u32,
     /// An anomaly that lasts so long is taken as the new normal: its incident closes and the models start anew.
     pub relearn_windows: u32,
@@ -85,7 +85,7 @@ impl Default for MonitorConfig {
             regime_windows: 60,
             relearn_windows: 4_320,
             confirm_windows: 3,
-            info_confirm_windows: 15,
+            info_confirm_windows: 30,
             clear_windows: 15,
             silent_after_windows: 5,
             missing_after_windows: 5,

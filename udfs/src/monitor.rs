@@ -27,14 +27,29 @@ pub struct Monitor {
     warm: bool,
     /// A counter's last reading and the start of its window, by slot.
     counters: Vec<(f64, i64)>,
-    /// Lowest and highest value of each input so far, by slot.
-    seen: Vec<(f64, f64)>,
+    /// What the inputs were so far, by slot.
+    seen: Vec<SeenInput>,
     /// States to be learned before the present operating point is judged.
     unfamiliar: u32,
     #[serde(skip)]
     values: Vec<f64>,
     #[serde(skip)]
     vector: Vec<f64>,
+}
+
+/// What an input was in the normal states so far.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+struct SeenInput {
+    lo: f64,
+    hi: f64,
+    /// States in which it was off, and on.
+    states: [u32; 2],
+}
+
+impl Default for SeenInput {
+    fn default() -> Self {
+        SeenInput { lo: f64::INFINITY, hi: f64::NEG_INFINITY, states: [0; 2] }
+    }
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -107,7 +122,8 @@ impl Monitor {
         let warm_up = if judging {
             1.0
         } else if self.warm {
-            (1.0 - f64::from(self.unfamiliar) / f64::from(config.regime_windows.max(1))).clamp(0.0, 0.99)
+            // Warm, but at an operating point that still has to be learned.
+            0.99
         } else {
             (f64::from(self.baseline.rows) / f64::from(config.warm_up_windows.max(1))).min(0.99)
         };
@@ -223,7 +239,7 @@ impl Monitor {
             let known = state.device_type.and_then(|device_type| device_type.metrics.get(name));
             self.baseline.push(known);
             self.counters.push((f64::NAN, 0));
-            self.seen.push((f64::INFINITY, f64::NEG_INFINITY));
+            self.seen.push(SeenInput::default());
             self.names.push(name.clone());
         }
     }
@@ -302,7 +318,7 @@ impl Monitor {
             values.extend(columns.iter().map(|column| column[at]));
             self.detectors.statistics.learn_pilot(config, &values, &self.baseline.slots, row.start_ms);
             self.baseline.learn(&values);
-            note_inputs(&mut self.seen, &self.baseline, &values);
+            self.note_inputs(config.regime_windows, Some(&values));
         }
     }
 
@@ -331,32 +347,50 @@ impl Monitor {
         self.values[slot] = f64::NAN;
     }
 
-    /// Whether the device is at an operating point that it never had, or was until a few states ago.
+    /// Whether the device is at an operating point that it hardly had yet. What is on or off needs enough states of
+    /// either kind; what is a number starts a count when it leaves the range seen.
     fn see_inputs(&mut self, config: &MonitorConfig) -> bool {
-        let mut beyond = false;
+        let (mut beyond, mut hardly) = (false, false);
         for ((usual, seen), value) in self.baseline.slots.iter().zip(&self.seen).zip(&self.values) {
-            if value.is_nan() || seen.0 > seen.1 {
+            if value.is_nan() {
                 continue;
             }
-            let give = match usual.kind {
-                MetricKind::Status => 0.5,
-                MetricKind::Setpoint | MetricKind::Command => {
-                    ((seen.1 - seen.0) * 0.25).max(0.005 * (seen.0.abs() + seen.1.abs()))
-                }
-                _ => continue,
-            };
-            beyond |= *value > seen.1 + give || *value < seen.0 - give;
+            if let Some(on) = usual.on(*value) {
+                hardly |= seen.states[usize::from(on)] < config.regime_windows;
+            } else if matches!(usual.kind, MetricKind::Setpoint | MetricKind::Command) && seen.lo <= seen.hi {
+                let give = ((seen.hi - seen.lo) * 0.25).max(0.005 * (seen.lo.abs() + seen.hi.abs()));
+                beyond |= *value > seen.hi + give || *value < seen.lo - give;
+            }
         }
         if beyond && self.warm {
             self.unfamiliar = config.regime_windows;
         }
-        self.unfamiliar > 0
+        hardly || self.unfamiliar > 0
+    }
+
+    /// Counts what the inputs of a normal state were; says whether enough of a kind have come to fit the models again.
+    fn note_inputs(&mut self, regime_windows: u32, values: Option<&[f64]>) -> bool {
+        let mut enough = false;
+        for ((usual, seen), value) in self.baseline.slots.iter().zip(&mut self.seen).zip(values.unwrap_or(&self.values))
+        {
+            if value.is_nan() {
+                continue;
+            }
+            if let Some(on) = usual.on(*value) {
+                let states = &mut seen.states[usize::from(on)];
+                *states = states.saturating_add(1);
+                enough |= *states == regime_windows || *states == regime_windows.saturating_mul(4);
+            } else if matches!(usual.kind, MetricKind::Setpoint | MetricKind::Command) {
+                (seen.lo, seen.hi) = (seen.lo.min(*value), seen.hi.max(*value));
+            }
+        }
+        enough
     }
 
     fn learn(&mut self, config: &MonitorConfig) {
         self.baseline.learn(&self.values);
-        note_inputs(&mut self.seen, &self.baseline, &self.values);
-        let mut due = self.baseline.is_due(config);
+        let enough = self.note_inputs(config.regime_windows, None);
+        let mut due = self.baseline.is_due(config) || (self.warm && enough);
         if self.unfamiliar > 0 {
             self.unfamiliar -= 1;
             due |= self.unfamiliar == 0;
@@ -383,18 +417,10 @@ impl Monitor {
         self.detectors.statistics.relearn();
         self.detectors.fingerprint = Default::default();
         self.detectors.similar = Default::default();
-        self.seen.iter_mut().for_each(|seen| *seen = (f64::INFINITY, f64::NEG_INFINITY));
+        self.seen.iter_mut().for_each(|seen| *seen = SeenInput::default());
         self.unfamiliar = 0;
         self.warm = false;
         self.pilot_done = false;
-    }
-}
-
-fn note_inputs(seen: &mut [(f64, f64)], baseline: &Baseline, values: &[f64]) {
-    for ((seen, usual), value) in seen.iter_mut().zip(&baseline.slots).zip(values) {
-        if !value.is_nan() && matches!(usual.kind, MetricKind::Status | MetricKind::Setpoint | MetricKind::Command) {
-            *seen = (seen.0.min(*value), seen.1.max(*value));
-        }
     }
 }
 

@@ -213,7 +213,7 @@ impl Residuals {
             row[OWN + place] = if value.is_nan() {
                 0.0
             } else if *on {
-                usual.on(value).unwrap_or(0.0)
+                f64::from(u8::from(usual.on(value) == Some(true)))
             } else {
                 (value - usual.origin) / usual.unit
             };
@@ -357,7 +357,7 @@ impl Residuals {
             self.inputs_chosen = true;
             for slot in (0..usual.len()).filter(|slot| is_input(usual[*slot].kind)) {
                 self.inputs.push((slot, false));
-                if usual[slot].on(0.0).is_some() {
+                if usual[slot].is_switched() {
                     self.inputs.push((slot, true));
                 }
             }
