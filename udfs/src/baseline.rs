@@ -128,7 +128,7 @@ impl Usual {
     }
 
     /// Sets origin and unit from the first states' values (absent ones left out).
-    pub fn set_guard(&mut self, values: &mut Vec<f64>) {
+    pub fn set_guard(&mut self, values: &mut [f64]) {
         if values.is_empty() {
             return;
         }

@@ -73,7 +73,8 @@ pub struct ResidualConfig {
     pub settle_windows: u32,
     /// Step by which a slow offset is followed while quiet.
     pub follow: f64,
-    /// Largest offset that is followed, in deviations.
+    /// Largest offset that is followed, in deviations. A larger one lets an event that ends in another operating point
+    /// leave a false zero behind, which the slow average then takes for drift.
     pub follow_limit: f64,
 }
 
@@ -116,7 +117,7 @@ impl Default for ResidualConfig {
             hold_windows: 60,
             settle_windows: 45,
             follow: 0.002,
-            follow_limit: 2.0,
+            follow_limit: 0.5,
         }
     }
 }

@@ -309,7 +309,8 @@ impl Monitor {
             }
             drop_spikes(&mut column);
             let usual = &mut self.baseline.slots[slot];
-            usual.set_guard(&mut column.iter().copied().filter(|value| !value.is_nan()).collect());
+            let mut present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
+            usual.set_guard(&mut present);
             columns.push(column);
         }
         let mut values = Vec::with_capacity(columns.len());

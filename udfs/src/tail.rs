@@ -3,6 +3,7 @@
 //! Scores differ in scale from view to view and from device to device; their rarity does not. `rarity` says how many
 //! decades rare a score is (3: once in a thousand states) from the scores seen before. State: four numbers.
 
+use std::f64::consts::LN_10;
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
@@ -14,8 +15,6 @@ const DECADES_AT_QUANTILE: f64 = 1.824;
 /// A tail is never thinner than this share of its quantile: readings in steps repeat a few scores exactly, and the
 /// least rounding beyond them is not rare.
 const THINNEST: f64 = 0.02;
-/// Natural logarithm of ten, as the recipe has it.
-const LN_10: f64 = 2.3026;
 
 /// Running tail of one kind of score.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
