@@ -15,6 +15,9 @@ pub struct MonitorConfig {
     /// At an operating point that the device never had (a status or command on for the first time, a set point beyond all
     /// seen), so many states are learned without being judged by the methods that learn.
     pub regime_windows: u32,
+    /// In the first so many normal states a device still shows new operating points (its first morning): where a large
+    /// part of its metrics moves at once and no rule is broken, that is learned like a new input.
+    pub acquaint_windows: u32,
     /// An anomaly that lasts so long is taken as the new normal: its incident closes and the models start anew.
     pub relearn_windows: u32,
     /// Anomalous states before an incident opens, where two methods agree or a rule is broken.
@@ -84,6 +87,7 @@ impl Default for MonitorConfig {
             warm_up_windows: 360,
             refit_until_windows: 10_080,
             regime_windows: 60,
+            acquaint_windows: 1_440,
             relearn_windows: 4_320,
             confirm_windows: 3,
             info_confirm_windows: 30,

@@ -155,6 +155,15 @@ impl Monitor {
         } else {
             judge_pilot(&mut self.detectors, &sample, &mut verdicts, &mut votes);
         }
+        // The first morning of a device that so far was seen at night: no method that learns can know it yet.
+        let acquainting = judging && !votes[0] && self.baseline.rows < config.acquaint_windows;
+        if acquainting && self.detectors.statistics.is_broad() {
+            self.unfamiliar = config.regime_windows;
+            for (verdict, vote) in verdicts.iter_mut().zip(&mut votes) {
+                verdict.severity = None;
+                *vote = false;
+            }
+        }
         let consensus = join(&verdicts, votes, &config.weights);
         let normal = consensus.severity.is_none();
         if self.pilot_done {

@@ -33,6 +33,11 @@ pub struct Statistics {
 const FEED_SPREADS: f64 = 20.0;
 
 impl Statistics {
+    /// Whether a large part of the device's metrics is away at once.
+    pub(crate) fn is_broad(&self) -> bool {
+        self.residuals.is_broad()
+    }
+
     /// Whether the metric stands still and must not teach the models.
     pub fn is_stuck(&self, slot: usize) -> bool {
         self.stuck.is_stuck(slot)

@@ -173,6 +173,13 @@ impl Residuals {
         self.phase == Phase::Open && self.models.get(slot).is_some_and(|model| model.active)
     }
 
+    /// Whether a large part of the judged metrics (two of five, at least four) is away: an operating point, not a part.
+    pub fn is_broad(&self) -> bool {
+        let judged = self.models.iter().filter(|model| !model.beta.is_empty()).count();
+        let away = self.models.iter().filter(|model| model.active).count();
+        self.is_away() && away >= 4 && away * 5 >= judged * 2
+    }
+
     /// The metrics that are away, strongest first.
     pub fn active(&self, usual: &[Usual]) -> Vec<Away> {
         let mut away: Vec<Away> = self
