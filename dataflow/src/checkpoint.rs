@@ -68,7 +68,9 @@ pub enum CheckpointError {
         cause: bincode::Error,
     },
     /// Written by another version.
-    #[error("checkpoint {id} has layout {found}, this version reads {LAYOUT}; use --fresh to start again from the source")]
+    #[error(
+        "checkpoint {id} has layout {found}, this version reads {LAYOUT}; use --fresh to start again from the source"
+    )]
     Layout {
         /// Number of the checkpoint.
         id: u64,
@@ -89,7 +91,8 @@ impl Start {
             let part = part.to_owned();
             move |cause| CheckpointError::Decode { id, part, cause }
         };
-        let found = checkpoint.manifest.get(..4).map_or(0, |head| u32::from_le_bytes([head[0], head[1], head[2], head[3]]));
+        let found =
+            checkpoint.manifest.get(..4).map_or(0, |head| u32::from_le_bytes([head[0], head[1], head[2], head[3]]));
         if found != LAYOUT {
             return Err(CheckpointError::Layout { id, found });
         }

@@ -16,13 +16,13 @@ use crate::checkpoint::{Manifest, Start, WorkerPart, assemble};
 use crate::detect::Context;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
-use crate::operators::Control;
 use crate::operators::read::Reader;
 use crate::operators::write::Writer;
+use crate::operators::{Cut, Order};
 use crate::progress::Progress;
 use crate::queue::{Work, WriteQueue};
 use crate::settings::JobSettings;
-use crate::{Graph, Parts, build};
+use crate::{Graph, Input, Parts, build};
 
 /// What workers tell worker 0.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -133,10 +133,10 @@ struct Lead {
     interval_ms: i64,
     boundary_ms: i64,
     last_start_ms: Option<i64>,
-    cut: Option<Cut>,
+    cut: Option<Joining>,
     ended: bool,
+    at_end: bool,
     stopping: bool,
-    done_told: bool,
     source: String,
     meaning: String,
     faults: Faults,
@@ -148,8 +148,15 @@ struct Lead {
     taken: u64,
 }
 
+/// Sends at once: timely delivers what an input was given when its time moves on.
+fn say<T: Clone + 'static>(input: &mut Input<T>, said: T) {
+    input.send(said);
+    let next = input.time() + 1;
+    input.advance_to(next);
+}
+
 /// A checkpoint under way.
-struct Cut {
+struct Joining {
     boundary_ms: i64,
     last: bool,
     started_ms: i64,
@@ -220,8 +227,8 @@ impl Job {
             last_start_ms: None,
             cut: None,
             ended: false,
+            at_end: false,
             stopping: false,
-            done_told: false,
             source: config.source.identity(),
             meaning: config.meaning(),
             faults: config.faults.clone(),
@@ -233,6 +240,7 @@ impl Job {
         });
         if lead.is_none() {
             graph.control = None;
+            graph.orders = None;
         }
         Ok(Job {
             graph,
@@ -251,6 +259,45 @@ impl Job {
     /// The newest durable manifest (worker 0 only).
     pub fn manifest(&self) -> Option<&Manifest> {
         self.lead.as_ref().and_then(|lead| lead.manifest.as_ref())
+    }
+
+    /// Where this worker stands, for a run that does not move.
+    pub fn describe(&self) -> String {
+        let reader = self.reader.borrow();
+        let partitions: Vec<String> = reader
+            .partitions
+            .iter()
+            .map(|partition| {
+                format!(
+                    "partition {} at {} watermark {} finished {} end {} frozen {}",
+                    partition.number,
+                    partition.next_offset(),
+                    partition.watermark_ms,
+                    partition.finished,
+                    partition.end_reached,
+                    partition.frozen
+                )
+            })
+            .collect();
+        let frontier = |probe: &timely::dataflow::operators::probe::Handle<i64>| {
+            probe.with_frontier(|frontier| frontier.first().copied())
+        };
+        let control = self.graph.control.as_ref().map(|control| *control.time());
+        let lead = self.lead.as_ref().map(|lead| {
+            let cut = lead.cut.as_ref().map(|cut| (cut.boundary_ms, cut.last, cut.parts.len(), cut.ticket));
+            format!("cut {cut:?} ended {} stopping {} boundary {}", lead.ended, lead.stopping, lead.boundary_ms)
+        });
+        format!(
+            "worker {}: read {:?} durable {:?} control {control:?} under way {} stopped {} last cut sent {} {}; {}",
+            self.index,
+            frontier(&self.graph.read),
+            frontier(&self.graph.durable),
+            reader.under_way.len(),
+            reader.stopped,
+            self.last_cut_sent,
+            lead.unwrap_or_default(),
+            partitions.join(", ")
+        )
     }
 
     /// How many checkpoints became durable (worker 0 only).
@@ -279,14 +326,12 @@ impl Job {
         let heard = std::mem::take(&mut *self.graph.heard.borrow_mut());
         for said in heard {
             match said {
-                Control::Cut { last, .. } => {
-                    if last {
-                        self.reader.borrow_mut().stopped = true;
-                    }
-                }
-                Control::Done => stopped = true,
-                Control::Thaw { mark, partition } => self.thaw(partition, mark),
+                Order::Done => stopped = true,
+                Order::Thaw { mark, partition } => self.thaw(partition, mark),
             }
+        }
+        if self.graph.last_cut.get() {
+            self.reader.borrow_mut().stopped = true;
         }
         self.send_parts();
         self.watch_idle(now_ms);
@@ -303,8 +348,7 @@ impl Job {
 
     fn tell(&mut self, said: Up) {
         if let Some(up) = &mut self.graph.up {
-            up.send(said);
-            up.flush();
+            say(up, said);
         }
     }
 
@@ -350,27 +394,34 @@ impl Job {
             let can_cut = lead.cut.is_none() && !lead.ended;
             match frontier {
                 Some(frontier_ms) => {
-                    let due = now_ms - started >= lead.interval_ms && frontier_ms > lead.boundary_ms;
+                    // Only together with a step of the control stream: what an input was given is delivered when its time
+                    // moves on (or when it closes, at the last cut).
+                    let moves = frontier_ms > *control.time();
+                    let due = now_ms - started >= lead.interval_ms && frontier_ms > lead.boundary_ms && moves;
                     if can_cut && (due || lead.stopping) {
-                        let cut = Cut::new(frontier_ms.max(lead.boundary_ms), lead.stopping, now_ms);
-                        control.send(Control::Cut { boundary_ms: cut.boundary_ms, last: cut.last });
+                        let cut = Joining::new(frontier_ms.max(lead.boundary_ms), lead.stopping, now_ms);
+                        control.send(Cut { boundary_ms: cut.boundary_ms, last: cut.last });
                         lead.ended = cut.last;
                         lead.last_start_ms = Some(now_ms);
                         lead.cut = Some(cut);
                     }
-                    if frontier_ms > *control.time() {
+                    if lead.ended {
+                        // Nothing is announced any more; what is judged beyond the last cut will be judged again.
+                        self.graph.control = None;
+                    } else if moves {
                         control.advance_to(frontier_ms);
                     }
-                    control.flush();
                 }
                 None if can_cut => {
-                    // The source ended: one cut behind the newest window that has readings.
-                    let end_ms = self.graph.newest_ms.get().map_or(lead.boundary_ms, |newest_ms| newest_ms + lead.window_ms);
+                    // The source ended: one cut behind everything.
+                    let newest_ms = self.graph.newest_ms.get();
+                    let end_ms =
+                        newest_ms.map_or(lead.boundary_ms, |newest_ms| newest_ms.saturating_add(lead.window_ms));
                     let boundary_ms = end_ms.max(lead.boundary_ms).max(i64::MIN + 1);
-                    control.send(Control::Cut { boundary_ms, last: true });
-                    control.flush();
+                    control.send(Cut { boundary_ms, last: true });
                     lead.ended = true;
-                    lead.cut = Some(Cut::new(boundary_ms, true, now_ms));
+                    lead.at_end = true;
+                    lead.cut = Some(Joining::new(boundary_ms, true, now_ms));
                     self.graph.control = None;
                 }
                 None => {}
@@ -390,7 +441,7 @@ impl Job {
                 if cut.parts.len() < lead.peers || !durable {
                     return;
                 }
-                let at_end = cut.last && self.graph.control.is_none();
+                let at_end = cut.last && lead.at_end;
                 let (manifest, checkpoint) =
                     assemble(lead.next_id, cut.parts.clone(), at_end, lead.source.clone(), lead.meaning.clone());
                 // A full queue: tried again at the next step.
@@ -409,10 +460,11 @@ impl Job {
                 lead.manifest = cut.manifest;
                 // A checkpoint takes at most a tenth of the time.
                 lead.interval_ms = lead.interval_ms.max(9 * (now_ms - cut.started_ms));
-                if let (true, false, Some(control)) = (cut.last, lead.done_told, &mut self.graph.control) {
-                    lead.done_told = true;
-                    control.send(Control::Done);
-                    control.flush();
+                if cut.last {
+                    if let (false, Some(orders)) = (lead.at_end, &mut self.graph.orders) {
+                        say(orders, Order::Done);
+                    }
+                    self.graph.orders = None;
                 }
             }
         }
@@ -422,7 +474,9 @@ impl Job {
     fn watch_idle(&mut self, now_ms: i64) {
         let mut reader = self.reader.borrow_mut();
         let idle_ms = reader.idle_ms();
-        if reader.partitions.iter().all(|partition| partition.finished || !partition.end_reached) && self.idle.reported_ms.is_none() {
+        if reader.partitions.iter().all(|partition| partition.finished || !partition.end_reached)
+            && self.idle.reported_ms.is_none()
+        {
             self.idle.since_ms.clear();
             return;
         }
@@ -475,12 +529,11 @@ impl Job {
                 Some(given) => {
                     let Some(at) = writer.others_done.iter().position(|done| done == given) else { return };
                     writer.others_done.swap_remove(at);
-                    if let Some(control) = &mut self.graph.control {
+                    if let Some(orders) = &mut self.graph.orders {
                         for mark in marks.iter() {
-                            let mark = (mark.partition, mark.offset, mark.watermark_ms);
-                            control.send(Control::Thaw { partition: mark.0, mark: Some((mark.1, mark.2)) });
+                            let thaw = (mark.offset, mark.watermark_ms);
+                            say(orders, Order::Thaw { partition: mark.partition, mark: Some(thaw) });
                         }
-                        control.flush();
                     }
                     lead.marks = None;
                     return;
@@ -507,11 +560,10 @@ impl Job {
                 _ => thawed.push(partition.partition),
             }
         }
-        if let Some(control) = &mut self.graph.control {
+        if let Some(orders) = &mut self.graph.orders {
             for partition in thawed {
-                control.send(Control::Thaw { partition, mark: None });
+                say(orders, Order::Thaw { partition, mark: None });
             }
-            control.flush();
         }
         if !marks.is_empty() {
             lead.marks = Some((None, marks));
@@ -530,8 +582,8 @@ impl Job {
     }
 }
 
-impl Cut {
+impl Joining {
     fn new(boundary_ms: i64, last: bool, started_ms: i64) -> Self {
-        Cut { boundary_ms, last, started_ms, parts: Vec::new(), ticket: None, manifest: None }
+        Joining { boundary_ms, last, started_ms, parts: Vec::new(), ticket: None, manifest: None }
     }
 }

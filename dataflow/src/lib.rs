@@ -28,11 +28,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use timely::container::CapacityContainerBuilder;
+use timely::dataflow::InputHandle;
 use timely::dataflow::operators::probe::Handle as ProbeHandle;
 use timely::dataflow::operators::vec::Broadcast as _;
 use timely::dataflow::operators::vec::Map as _;
-use timely::container::CapacityContainerBuilder;
-use timely::dataflow::InputHandle;
 use timely::dataflow::operators::{Concat as _, Exchange as _, Inspect as _, Probe as _};
 use timely::worker::Worker;
 
@@ -41,10 +41,10 @@ use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::job::{Heard, Up};
 use crate::ledger::Ledger;
-use crate::operators::Control;
 use crate::operators::detect::{Devices, Saved, Shared};
 use crate::operators::read::Reader;
 use crate::operators::write::Writer;
+use crate::operators::{Cut, Order};
 use crate::progress::Progress;
 
 /// What a worker's graph is built around.
@@ -67,22 +67,29 @@ pub struct Parts {
     pub timed: bool,
 }
 
+/// An input of the graph.
+pub type Input<T> = InputHandle<i64, CapacityContainerBuilder<Vec<T>>>;
+
 /// A worker's ends of the graph.
 pub struct Graph {
-    /// Control stream; only worker 0 sends.
-    pub control: Option<InputHandle<i64, CapacityContainerBuilder<Vec<Control>>>>,
-    /// Parts and requests for worker 0.
-    pub up: Option<InputHandle<i64, CapacityContainerBuilder<Vec<Up>>>>,
+    /// Control stream; only worker 0 sends. Its time promises that no cut at or below it will be announced any more.
+    pub control: Option<Input<Cut>>,
+    /// Orders; only worker 0 sends. Its time only counts.
+    pub orders: Option<Input<Order>>,
+    /// Parts and requests for worker 0. Its time only counts.
+    pub up: Option<Input<Up>>,
     /// Lowest stamp that may still be read anywhere; all ticks below it have arrived here.
     pub read: ProbeHandle<i64>,
     /// Lowest stamp that may not be durable yet.
     pub durable: ProbeHandle<i64>,
-    /// Newest window that has a reading anywhere.
+    /// Newest stamp of any record anywhere.
     pub newest_ms: Rc<Cell<Option<i64>>>,
     /// Saved parts of this worker.
     pub saved: Saved,
-    /// What came over the control stream.
-    pub heard: Rc<RefCell<Vec<Control>>>,
+    /// A last cut was announced.
+    pub last_cut: Rc<Cell<bool>>,
+    /// Orders of worker 0.
+    pub heard: Rc<RefCell<Vec<Order>>>,
     /// What came for worker 0.
     pub inbox: Rc<RefCell<Vec<Heard>>>,
 }
@@ -91,11 +98,13 @@ pub struct Graph {
 pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
     let (index, peers) = (worker.index(), worker.peers());
     let mut control = InputHandle::new();
+    let mut orders = InputHandle::new();
     let mut up = InputHandle::new();
     let (read, durable) = (ProbeHandle::new(), ProbeHandle::new());
     let newest_ms = Rc::new(Cell::new(None));
     let saved: Saved = Rc::default();
-    let heard: Rc<RefCell<Vec<Control>>> = Rc::default();
+    let heard: Rc<RefCell<Vec<Order>>> = Rc::default();
+    let last_cut = Rc::new(Cell::new(false));
     let inbox: Rc<RefCell<Vec<Heard>>> = Rc::default();
     let mut directory = Directory::default();
     let ours: Vec<_> = start
@@ -117,9 +126,11 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
         );
         let newest = Rc::clone(&newest_ms);
         let ticks = streams.ticks.broadcast();
-        ticks.clone().inspect(move |window_ms| newest.set(newest.get().max(Some(*window_ms)))).probe_with(&read);
+        ticks.clone().inspect(move |tick| newest.set(newest.get().max(Some(tick.stamp_ms)))).probe_with(&read);
+        let hear = Rc::clone(&last_cut);
+        let control = control.to_stream(scope).broadcast().inspect(move |cut: &Cut| hear.set(hear.get() || cut.last));
         let hear = Rc::clone(&heard);
-        let control = control.to_stream(scope).broadcast().inspect(move |said: &Control| hear.borrow_mut().push(said.clone()));
+        orders.to_stream(scope).broadcast().map(move |order: Order| hear.borrow_mut().push(order));
         let closed = operators::window::window(
             streams.readings,
             streams.introductions,
@@ -127,12 +138,8 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
             Rc::clone(&parts.ledger),
             parts.faults.clone(),
         );
-        let shared = Shared {
-            directory,
-            ledger: parts.ledger,
-            saved: Rc::clone(&saved),
-            progress: Arc::clone(&parts.progress),
-        };
+        let shared =
+            Shared { directory, ledger: parts.ledger, saved: Rc::clone(&saved), progress: Arc::clone(&parts.progress) };
         let boundary_ms = start.boundary_ms();
         let rows = operators::detect::detect(
             closed,
@@ -156,7 +163,18 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
         let arrived = Rc::clone(&inbox);
         up.to_stream(scope).exchange(|_| 0).map(move |said: Up| arrived.borrow_mut().push(said));
     });
-    Graph { control: Some(control), up: Some(up), read, durable, newest_ms, saved, heard, inbox }
+    Graph {
+        control: Some(control),
+        orders: Some(orders),
+        up: Some(up),
+        read,
+        durable,
+        newest_ms,
+        saved,
+        last_cut,
+        heard,
+        inbox,
+    }
 }
 
 /// The half of a hash that routes.

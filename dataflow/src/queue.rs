@@ -77,13 +77,7 @@ impl StoreThread {
     /// A worker's end.
     pub fn client(&self) -> StoreClient {
         let (reply, replies) = channel();
-        StoreClient {
-            orders: self.orders.clone(),
-            failure: Arc::clone(&self.failure),
-            reply,
-            replies,
-            next_ticket: 0,
-        }
+        StoreClient { orders: self.orders.clone(), failure: Arc::clone(&self.failure), reply, replies, next_ticket: 0 }
     }
 
     /// Ends the thread after all clients are gone, and gives the store back.

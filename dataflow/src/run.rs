@@ -147,7 +147,8 @@ pub fn run(
         return Err(error);
     }
     let stopped = outcomes.iter().any(|(status, ..)| *status == Status::Stopped);
-    let lead = outcomes.into_iter().find_map(|(_, manifest, checkpoints)| manifest.map(|manifest| (manifest, checkpoints)));
+    let lead =
+        outcomes.into_iter().find_map(|(_, manifest, checkpoints)| manifest.map(|manifest| (manifest, checkpoints)));
     let (manifest, checkpoints) = lead.map_or((None, 0), |(manifest, checkpoints)| (Some(manifest), checkpoints));
     Ok(Outcome {
         manifest,
@@ -222,10 +223,11 @@ fn work_to_the_end(worker: &mut Worker, process: &Process) -> anyhow::Result<Wor
         Some(boot) if process.processes == 1 => Arc::clone(&boot.start),
         boot => Arc::new(hear_start(worker, boot.as_ref())?),
     };
-    let queue: Box<dyn WriteQueue> = match process.clients.lock().expect("no worker panics while it takes its client").pop() {
-        Some(client) => Box::new(client),
-        None => Box::new(Elsewhere),
-    };
+    let queue: Box<dyn WriteQueue> =
+        match process.clients.lock().expect("no worker panics while it takes its client").pop() {
+            Some(client) => Box::new(client),
+            None => Box::new(Elsewhere),
+        };
     let mut job = Job::build(worker, &process.config, &start, queue, process.threads, Arc::clone(&process.progress))?;
     drop(start);
     loop {
@@ -289,7 +291,9 @@ fn hear_start(worker: &mut Worker, boot: Option<&Boot>) -> anyhow::Result<Start>
     let (checkpoint, marks) =
         heard.borrow_mut().take().ok_or_else(|| anyhow!("process 0 did not say where to start"))?;
     let checkpoint = checkpoint.map(|(id, manifest, parts)| Checkpoint { id, manifest, parts });
-    let marks =
-        marks.into_iter().map(|(partition, offset, watermark_ms)| IdleMark { partition, offset, watermark_ms }).collect();
+    let marks = marks
+        .into_iter()
+        .map(|(partition, offset, watermark_ms)| IdleMark { partition, offset, watermark_ms })
+        .collect();
     Ok(Start::decode(checkpoint, marks)?)
 }

@@ -21,8 +21,8 @@ use crate::detect::{Context, DeviceState};
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
-use crate::operators::Control;
 use crate::operators::window::Closed;
+use crate::operators::{Cut, Tick};
 use crate::progress::Progress;
 
 /// Saved parts of this worker, by boundary, until the step loop sends them.
@@ -83,8 +83,8 @@ pub struct Shared {
 #[expect(clippy::too_many_lines, reason = "one operator, read from top to bottom")]
 pub fn detect<'scope>(
     closed: StreamVec<'scope, i64, Closed>,
-    ticks: StreamVec<'scope, i64, i64>,
-    control: StreamVec<'scope, i64, Control>,
+    ticks: StreamVec<'scope, i64, Tick>,
+    control: StreamVec<'scope, i64, Cut>,
     mut devices: Devices,
     mut context: Context,
     boundary_ms: i64,
@@ -109,15 +109,13 @@ pub fn detect<'scope>(
                 stash.entry(window_ms).or_default().extend(batches.map(std::mem::take));
             });
             ticks_in.for_each_stamp(|_cap, batches| {
-                for batch in batches {
-                    newest_ms = newest_ms.max(batch.drain(..).max());
+                for tick in batches.flat_map(|batch| batch.drain(..)).filter(|tick| tick.has_reading) {
+                    newest_ms = newest_ms.max(Some(tick.stamp_ms));
                 }
             });
             control_in.for_each_stamp(|_cap, batches| {
-                for said in batches.flat_map(|batch| batch.drain(..)) {
-                    if let Control::Cut { boundary_ms, last } = said {
-                        cuts.insert(boundary_ms, last);
-                    }
+                for cut in batches.flat_map(|batch| batch.drain(..)) {
+                    cuts.insert(cut.boundary_ms, cut.last);
                 }
             });
             let Some(cap) = capability.as_mut() else { return };
@@ -126,7 +124,8 @@ pub fn detect<'scope>(
             };
             let open_ms = if faults.ungated { lowest(&[0, 1], frontiers) } else { lowest(&[0, 1, 2], frontiers) };
             // The end of a finite source closes every window that has readings, and goes no further.
-            let ends_ms = newest_ms.map_or(done_below_ms, |newest_ms| (newest_ms + context.width_ms).max(done_below_ms));
+            let ends_ms =
+                newest_ms.map_or(done_below_ms, |newest_ms| (newest_ms + context.width_ms).max(done_below_ms));
             let limit_ms = open_ms.unwrap_or(if faults.silent_for_ever { i64::MAX } else { ends_ms });
             loop {
                 let cut = cuts.first_key_value().map(|(&boundary_ms, &last)| (boundary_ms, last));
@@ -145,10 +144,19 @@ pub fn detect<'scope>(
                 match cut {
                     Some((boundary_ms, last)) if boundary_ms <= limit_ms || open_ms.is_none() => {
                         if faults.save_state_now {
-                            while let Some(window_ms) = next_window(&stash, &devices, lowest(&[0], frontiers).unwrap_or(limit_ms)) {
+                            while let Some(window_ms) =
+                                next_window(&stash, &devices, lowest(&[0], frontiers).unwrap_or(limit_ms))
+                            {
                                 let at = cap.delayed(&window_ms);
                                 let mut rows = Vec::new();
-                                judge(window_ms, stash.remove(&window_ms), &mut devices, &mut context, &shared, &mut rows);
+                                judge(
+                                    window_ms,
+                                    stash.remove(&window_ms),
+                                    &mut devices,
+                                    &mut context,
+                                    &shared,
+                                    &mut rows,
+                                );
                                 output.session(&at).give_container(&mut rows);
                             }
                         }

@@ -24,16 +24,27 @@ pub struct Reading {
     pub route: u32,
 }
 
-/// What worker 0 tells all others.
+/// A stamp that occurs somewhere, told to all workers once by each reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tick {
+    /// The stamp: a window start, or `i64::MIN` in front of a partition's first reading.
+    pub stamp_ms: i64,
+    /// An on-time reading has it; otherwise only late ones, dead letters or tombstones.
+    pub has_reading: bool,
+}
+
+/// What worker 0 announces on the control stream: everything stamped below the boundary becomes a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cut {
+    /// T.
+    pub boundary_ms: i64,
+    /// Nothing comes after it: the source ended, or the job is asked to stop.
+    pub last: bool,
+}
+
+/// What worker 0 tells all others, outside of event time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Control {
-    /// Everything stamped below the boundary becomes a checkpoint.
-    Cut {
-        /// T.
-        boundary_ms: i64,
-        /// Nothing comes after it: the source ended, or the job is asked to stop.
-        last: bool,
-    },
+pub enum Order {
     /// The last checkpoint of a job that was asked to stop is durable: drop what is left.
     Done,
     /// A frozen partition may be read again.

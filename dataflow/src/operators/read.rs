@@ -25,7 +25,7 @@ use crate::checkpoint::{Position, Start};
 use crate::directory::Introduction;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
-use crate::operators::Reading;
+use crate::operators::{Reading, Tick};
 use crate::progress::Progress;
 use crate::rows;
 use crate::series::{Interner, Known};
@@ -135,6 +135,8 @@ pub struct Reader {
     pub under_way: BTreeSet<i64>,
     /// Newest window with a reading.
     pub newest_window_ms: Option<i64>,
+    /// Newest stamp of a record that is no on-time reading.
+    newest_other_ms: Option<i64>,
     /// Reading failed for good.
     pub failure: Option<anyhow::Error>,
     boundary_ms: i64,
@@ -167,8 +169,7 @@ impl Reader {
                 .as_ref()
                 .and_then(|(_, manifest)| manifest.positions.iter().find(|position| position.partition == number));
             let offset = position.map_or(0, |position| position.offset);
-            let reader =
-                source.open(number, offset).with_context(|| format!("could not open partition {number}"))?;
+            let reader = source.open(number, offset).with_context(|| format!("could not open partition {number}"))?;
             let mut partition = Partition {
                 number,
                 reader,
@@ -195,6 +196,7 @@ impl Reader {
             stopped: false,
             under_way: BTreeSet::new(),
             newest_window_ms: None,
+            newest_other_ms: None,
             failure: None,
             boundary_ms: start.boundary_ms(),
             settings: settings.clone(),
@@ -238,7 +240,7 @@ struct Turn {
     readings: Vec<(i64, Vec<Reading>)>,
     rows: Vec<(i64, Vec<Row>)>,
     introductions: Vec<Introduction>,
-    ticks: Vec<i64>,
+    ticks: Vec<Tick>,
 }
 
 fn at_stamp<T>(batches: &mut Vec<(i64, Vec<T>)>, stamp_ms: i64) -> &mut Vec<T> {
@@ -261,8 +263,8 @@ pub struct Streams<'scope> {
     pub introductions: StreamVec<'scope, i64, Introduction>,
     /// Rows that need no window: raw readings, late ones, dead letters.
     pub rows: StreamVec<'scope, i64, Row>,
-    /// Windows that have a reading.
-    pub ticks: StreamVec<'scope, i64, i64>,
+    /// Stamps that occur.
+    pub ticks: StreamVec<'scope, i64, Tick>,
 }
 
 /// Builds the operator.
@@ -307,8 +309,8 @@ pub fn read<'scope>(
                 written.session(&caps[2].delayed(&stamp_ms)).give_container(&mut batch);
             }
             let mut ticked = ticks_out.activate();
-            for window_ms in turn.ticks.drain(..) {
-                ticked.session(&caps[3].delayed(&window_ms)).give(window_ms);
+            for tick in turn.ticks.drain(..) {
+                ticked.session(&caps[3].delayed(&tick.stamp_ms)).give(tick);
             }
             match reader.frontier_ms() {
                 Some(frontier_ms) => {
@@ -437,6 +439,7 @@ fn take(
         partition.note_first(before_stamp_ms, record.offset);
         if !covered(before_stamp_ms) {
             ledger.at(before_stamp_ms).skipped += 1;
+            tick_other(&mut reader.newest_other_ms, before_stamp_ms, turn);
         }
         return 0;
     };
@@ -454,6 +457,7 @@ fn take(
                 return 0;
             }
             ledger.at(before_stamp_ms).dead_lettered += 1;
+            tick_other(&mut reader.newest_other_ms, before_stamp_ms, turn);
             if !reader.store_rows {
                 return 0;
             }
@@ -495,6 +499,7 @@ fn take(
     }
     if late {
         ledger.at(stamp_ms).late += 1;
+        tick_other(&mut reader.newest_other_ms, stamp_ms, turn);
         if reader.store_rows {
             given += 1;
             let row = rows::late(&message, partition.number, record, before_ms - window_ends_ms);
@@ -513,10 +518,18 @@ fn take(
     if reader.newest_window_ms < Some(window_ms) || !reader.under_way.contains(&window_ms) {
         reader.newest_window_ms = reader.newest_window_ms.max(Some(window_ms));
         if reader.under_way.insert(window_ms) {
-            turn.ticks.push(window_ms);
+            turn.ticks.push(Tick { stamp_ms: window_ms, has_reading: true });
         }
     }
     given
+}
+
+/// The last checkpoint of a run lies behind every stamp, so the newest one is told even where no reading has it.
+fn tick_other(newest_ms: &mut Option<i64>, stamp_ms: i64, turn: &mut Turn) {
+    if *newest_ms < Some(stamp_ms) {
+        *newest_ms = Some(stamp_ms);
+        turn.ticks.push(Tick { stamp_ms, has_reading: false });
+    }
 }
 
 /// The plausibility of an event time against the broker's.

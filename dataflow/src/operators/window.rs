@@ -145,7 +145,9 @@ impl Open {
             self.samples[number as usize] = samples;
         }
         for state in &mut closed {
-            state.metrics.sort_unstable_by(|a, b| directory.metrics[a.0 as usize].cmp(&directory.metrics[b.0 as usize]));
+            state
+                .metrics
+                .sort_unstable_by(|a, b| directory.metrics[a.0 as usize].cmp(&directory.metrics[b.0 as usize]));
         }
         closed
     }

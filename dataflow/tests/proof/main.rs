@@ -48,7 +48,13 @@ fn main() {
     }
     println!(
         "walk: {seeds} seeds from {from}, {} differ; {} crashes, {} stops, {} idle marks, {} records, {} late, {} incidents",
-        failed.len(), tally.crashes, tally.stops, tally.marks, tally.records, tally.late, tally.incidents
+        failed.len(),
+        tally.crashes,
+        tally.stops,
+        tally.marks,
+        tally.records,
+        tally.late,
+        tally.incidents
     );
     println!("{} passed, {} failed", seeds - failed.len() as u64, failed.len());
     if !failed.is_empty() {

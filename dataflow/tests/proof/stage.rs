@@ -27,6 +27,7 @@ enum Command {
 pub struct Answer {
     pub status: Result<Status, String>,
     pub manifest: Option<Manifest>,
+    pub describe: Option<String>,
 }
 
 /// Workers at the script's command.
@@ -43,8 +44,7 @@ impl Stage {
         let checkpoint = stored.latest_checkpoint().expect("memory does not fail");
         let marks = stored.marks().expect("memory does not fail");
         let start = Arc::new(Start::decode(checkpoint, marks).expect("what was written can be read"));
-        let communication =
-            if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
+        let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
         let (mut commands, mut answers, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..workers {
             let (command, inbox) = channel();
@@ -68,9 +68,10 @@ impl Stage {
             for command in inbox {
                 let Command::Step { now_ms, stop } = command else { break };
                 worker.step();
-                let status = job.step(now_ms, stop).map_err(|error| format!("{error:#}"));
+                let describe = (now_ms < 0).then(|| job.describe());
+                let status = job.step(now_ms.abs(), stop).map_err(|error| format!("{error:#}"));
                 // A stage that is being left no longer listens.
-                let _ = outbox.send(Answer { status, manifest: job.manifest().cloned() });
+                let _ = outbox.send(Answer { status, manifest: job.manifest().cloned(), describe });
             }
             for dataflow in worker.installed_dataflows() {
                 worker.drop_dataflow(dataflow);
@@ -130,12 +131,7 @@ const QUEUE: usize = 6;
 impl ScriptStore {
     /// Empty.
     pub fn new(ignore_versions: bool) -> Self {
-        ScriptStore {
-            store: MemoryStore::new(),
-            wire: Arc::default(),
-            ignore_versions,
-            writes: Arc::default(),
-        }
+        ScriptStore { store: MemoryStore::new(), wire: Arc::default(), ignore_versions, writes: Arc::default() }
     }
 
     /// A handle of what is stored.

@@ -40,7 +40,11 @@ fn world(seed: u64) -> World {
     let mut topic: BTreeMap<u32, Vec<(u64, Recorded)>> = (0..partitions).map(|at| (at as u32, Vec::new())).collect();
     let homes: Vec<Vec<i64>> = (0..devices)
         .map(|device| {
-            if random.chance(0.7) { vec![device % partitions] } else { vec![device % partitions, (device + 1) % partitions] }
+            if random.chance(0.7) {
+                vec![device % partitions]
+            } else {
+                vec![device % partitions, (device + 1) % partitions]
+            }
         })
         .collect();
     let spells: Vec<Option<(i64, i64)>> = (0..partitions)
@@ -222,7 +226,8 @@ fn undisturbed(world: &World, store: &ScriptStore) -> Result<Manifest, String> {
             return answer.manifest.ok_or_else(|| "finished without a manifest".to_owned());
         }
     }
-    Err("undisturbed run is stuck".to_owned())
+    let stand = stage.step(0, -1, false)?.describe.unwrap_or_default();
+    Err(format!("undisturbed run is stuck, {} works on the wire\n  {stand}", store.pending()))
 }
 
 fn disturbed(
@@ -268,7 +273,13 @@ fn disturbed(
             life_steps -= 1;
             if life_steps == 0 {
                 if lives == 0 {
-                    return Err(format!("stuck after {STUCK_STEPS} steps with {workers} workers"));
+                    let stand = |worker| stage.step(worker, -now, stop).ok().and_then(|answer| answer.describe);
+                    let stands: Vec<String> = (0..workers).filter_map(stand).collect();
+                    return Err(format!(
+                        "stuck after {STUCK_STEPS} steps, {} works on the wire\n  {}",
+                        store.pending(),
+                        stands.join("\n  ")
+                    ));
                 }
                 if live && lives == 1 && steps.now() < world.last_step {
                     steps.advance_to(world.last_step);
