@@ -133,8 +133,6 @@ impl DeviceState {
         };
         if embedding.is_some() {
             totals.embeddings_computed += 1;
-        } else {
-            totals.embeddings_pending += 1;
         }
         self.count(&judgement.incidents, totals);
         if !context.store_rows {

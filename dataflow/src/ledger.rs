@@ -25,8 +25,6 @@ pub struct Totals {
     pub incidents: [u64; 3],
     /// States that got a vector.
     pub embeddings_computed: u64,
-    /// States that wait for a vector (during the warm-up there is none to compute).
-    pub embeddings_pending: u64,
 }
 
 impl Totals {
@@ -49,7 +47,6 @@ impl Totals {
             *sum = sum.wrapping_add(more);
         }
         self.embeddings_computed += other.embeddings_computed;
-        self.embeddings_pending += other.embeddings_pending;
     }
 }
 

@@ -11,6 +11,8 @@
 //! Timely's timestamp is the window start in milliseconds; *frontier passed* behind `write` means *durable*.
 
 pub mod checkpoint;
+pub mod commands;
+pub mod config;
 pub mod detect;
 pub mod directory;
 pub mod faults;

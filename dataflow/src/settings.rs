@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// What the job does with time, bounds and checkpoints. Durations are texts such as `"30s"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct JobSettings {
     /// Width of the tumbling windows.
     #[serde(rename = "window", with = "duration")]
@@ -16,7 +16,7 @@ pub struct JobSettings {
     #[serde(rename = "max_future", with = "duration")]
     pub max_future_ms: i64,
     /// Event times further than this before the broker's are dead letters; off where absent.
-    #[serde(rename = "max_age", with = "optional_duration")]
+    #[serde(rename = "max_age", with = "optional_duration", skip_serializing_if = "Option::is_none")]
     pub max_age_ms: Option<i64>,
     /// A partition that has delivered nothing for so long, its end proven reached, stops holding the frontier.
     #[serde(rename = "idle", with = "duration")]

@@ -93,6 +93,15 @@ impl Row {
         &self.values[..self.table().key_columns]
     }
 
+    /// The value of a column by its name.
+    ///
+    /// # Panics
+    /// When the table has no such column: a misspelling in the program, not in data.
+    pub fn value(&self, column: &str) -> &Value {
+        let at = self.table().columns.iter().position(|known| known.name == column);
+        &self.values[at.unwrap_or_else(|| panic!("table {} has no column {column:?}", self.table().name))]
+    }
+
     /// Rough size in memory and on the wire, for bounds on what is in flight.
     pub fn size_bytes(&self) -> usize {
         48 + self.values.iter().map(Value::size_bytes).sum::<usize>()
@@ -100,6 +109,21 @@ impl Row {
 }
 
 impl Value {
+    /// The text, if it is one.
+    pub fn as_text(&self) -> Option<&str> {
+        if let Value::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The integer or the milliseconds of a timestamp, if it is one.
+    pub fn as_int(&self) -> Option<i64> {
+        if let Value::Int(number) = self { Some(*number) } else { None }
+    }
+
+    /// The double, if it is one.
+    pub fn as_double(&self) -> Option<f64> {
+        if let Value::Double(number) = self { Some(*number) } else { None }
+    }
+
     fn size_bytes(&self) -> usize {
         32 + match self {
             Value::Text(text) => text.len(),

@@ -1,0 +1,13 @@
+//! One command a file. A command returns 0 when all is fine and 1 when it found a problem; wrong use is 2.
+
+pub mod run;
+
+/// Wrong use: arguments or configuration that can't be meant. Everything else that fails is a problem found on the way.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongUse(pub String);
+
+/// The exit code of a failed command.
+pub fn exit_code(error: &anyhow::Error) -> u8 {
+    if error.chain().any(|cause| cause.is::<WrongUse>()) { 2 } else { 1 }
+}

@@ -1,0 +1,322 @@
+//! `run`: the job itself, with progress while it works and a summary when it is done.
+
+mod processes;
+mod source;
+mod summary;
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use connectors::{LeaseOwner, Source, Store};
+
+use crate::commands::WrongUse;
+use crate::config::{self, Config};
+use crate::faults::Faults;
+use crate::job::{JobConfig, Status};
+use crate::progress::Progress;
+use crate::run::Outcome;
+
+pub use source::open as open_source;
+
+/// Shown under `--help`.
+pub const EXAMPLES: &str = "Examples:
+  dataflow -w 8                                   replay the bundled recording into ./plenum-data
+  dataflow -w 4 --source file:day.jsonl.zst --store sqlite:day.db
+  dataflow -n 2 -w 2 --fresh                      two processes with two workers each";
+
+/// Arguments of the job. Every setting is a flag, too; `--set` reaches those of a section.
+#[derive(Args, Clone, Debug)]
+pub struct RunArguments {
+    /// Worker threads of each process
+    #[arg(short, long, default_value_t = 1, value_name = "N")]
+    pub workers: usize,
+    /// Processes; without -p this one starts the others
+    #[arg(short = 'n', long, default_value_t = 1, value_name = "N")]
+    pub processes: usize,
+    /// Which of the processes this one is, from 0
+    #[arg(short = 'p', long, value_name = "I")]
+    pub process: Option<usize>,
+    /// File with host:port of every process, one a line
+    #[arg(long, value_name = "FILE")]
+    pub hostfile: Option<PathBuf>,
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where messages come from: scenario:NAME or file:PATH
+    #[arg(long, value_name = "URL")]
+    pub source: Option<String>,
+    /// Where results go: sqlite:PATH or null
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+    /// What makes vectors of states: projection or none
+    #[arg(long, value_name = "NAME")]
+    pub embedder: Option<String>,
+    /// Forget what the store holds and begin at the beginning
+    #[arg(long)]
+    pub fresh: bool,
+    /// One JSON object on stdout at the end, no progress
+    #[arg(long)]
+    pub json: bool,
+    /// How log lines on stderr look
+    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
+    pub log_format: String,
+    /// Width of the windows, such as 60s
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub window: Option<String>,
+    /// How far the watermark stays behind a partition's newest reading
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub lateness: Option<String>,
+    /// Event times further beyond the broker's are dead letters
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub max_future: Option<String>,
+    /// Event times further before the broker's are dead letters
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub max_age: Option<String>,
+    /// After so long without anything a live partition stops holding the others up
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub idle: Option<String>,
+    /// Longest message in bytes
+    #[arg(long, value_name = "BYTES", help_heading = "Settings")]
+    pub max_message_bytes: Option<String>,
+    /// Most devices a partition
+    #[arg(long, value_name = "N", help_heading = "Settings")]
+    pub max_devices: Option<String>,
+    /// Most metrics a device
+    #[arg(long, value_name = "N", help_heading = "Settings")]
+    pub max_metrics: Option<String>,
+    /// Wall time between checkpoints
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub checkpoint_interval: Option<String>,
+    /// Windows under way between reading and the store
+    #[arg(long, value_name = "N", help_heading = "Settings")]
+    pub ahead_windows: Option<String>,
+    /// Rows under way between reading and the store
+    #[arg(long, value_name = "N", help_heading = "Settings")]
+    pub ahead_rows: Option<String>,
+    /// What stands for a metric in the metrics map: mean or last
+    #[arg(long, value_name = "WHICH", help_heading = "Settings")]
+    pub aggregate: Option<String>,
+    /// Any other setting, such as detectors.warm_up_windows=120
+    #[arg(long, value_name = "KEY=VALUE", help_heading = "Settings")]
+    pub set: Vec<String>,
+    /// host:port of every process, separated by commas; given by the process that started this one
+    #[arg(long, hide = true, value_delimiter = ',')]
+    pub addresses: Vec<String>,
+}
+
+impl RunArguments {
+    /// Defaults, file, environment and flags joined.
+    ///
+    /// # Errors
+    /// [`WrongUse`] with the place and the key.
+    pub fn load_config(&self) -> anyhow::Result<Config> {
+        let mut flags: Vec<(String, String)> = [
+            ("source", &self.source),
+            ("store", &self.store),
+            ("embedder", &self.embedder),
+            ("window", &self.window),
+            ("lateness", &self.lateness),
+            ("max_future", &self.max_future),
+            ("max_age", &self.max_age),
+            ("idle", &self.idle),
+            ("max_message_bytes", &self.max_message_bytes),
+            ("max_devices", &self.max_devices),
+            ("max_metrics", &self.max_metrics),
+            ("checkpoint_interval", &self.checkpoint_interval),
+            ("ahead_windows", &self.ahead_windows),
+            ("ahead_rows", &self.ahead_rows),
+            ("aggregate", &self.aggregate),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| value.clone().map(|value| (key.to_owned(), value)))
+        .collect();
+        for pair in &self.set {
+            let (key, value) =
+                pair.split_once('=').ok_or_else(|| WrongUse(format!("flag --set: {pair:?} is not KEY=VALUE")))?;
+            flags.push((key.trim().to_owned(), value.trim().to_owned()));
+        }
+        config::load(self.config.as_deref(), std::env::vars(), &flags)
+            .map_err(|error| WrongUse(format!("{error:#}")).into())
+    }
+}
+
+/// Runs the job and prints how it went.
+///
+/// # Errors
+/// Wrong use, a held or unusable store, or a source or store that failed for good.
+pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
+    start_logging(&arguments.log_format);
+    if arguments.workers == 0 || arguments.processes == 0 {
+        bail!(WrongUse("a job needs at least one worker and one process".to_owned()));
+    }
+    let config = arguments.load_config()?;
+    let mut children = None;
+    let workers = processes::plan(arguments, &mut children)?;
+    let show = !arguments.json && workers.process == 0;
+    let source = source::open(&config.source, show)?;
+    let job = JobConfig {
+        settings: config.job.clone(),
+        monitor: config.detectors.clone(),
+        source: Arc::clone(&source.source),
+        store_rows: config.store != "null",
+        embedder: embedder(&config.embedder)?,
+        faults: Faults::default(),
+        timed: true,
+    };
+    udfs::check_catalogue(model::Catalogue::builtin()).context("could not use the device catalogue")?;
+    let store = if workers.process == 0 { Some(open_store(&config.store, arguments.fresh)?) } else { None };
+    let stop = stop_on_signals()?;
+    let progress = Arc::new(Progress::default());
+    let watcher = show.then(|| Watcher::start(Arc::clone(&progress), source.source.messages_total()));
+    let cpu_before = summary::cpu_seconds();
+    let result = crate::run::run(&job, &workers, store, &stop, &progress);
+    if let Some(watcher) = watcher {
+        watcher.finish();
+    }
+    if let Some(children) = children {
+        children.join(result.is_ok())?;
+    }
+    let mut outcome = result?;
+    if workers.process != 0 {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let report = summary::Report::gather(&config, &source, &mut outcome, &progress, cpu_before)?;
+    if arguments.json {
+        println!("{}", report.to_json());
+    } else {
+        print!("{report}");
+    }
+    release(&mut outcome)?;
+    Ok(if report.is_consistent() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn release(outcome: &mut Outcome) -> anyhow::Result<()> {
+    if let Some(store) = &mut outcome.store {
+        store.release_lease().context("could not give the store back")?;
+    }
+    Ok(())
+}
+
+/// The embedder by its name.
+///
+/// # Errors
+/// [`WrongUse`] for an unknown one.
+pub fn embedder(name: &str) -> anyhow::Result<Option<fn() -> Box<dyn connectors::Embedder>>> {
+    match name {
+        "projection" => Ok(Some(|| Box::new(connectors::projection::Projection::new()))),
+        "none" => Ok(None),
+        other => bail!(WrongUse(format!("embedder {other:?} is none of projection, none"))),
+    }
+}
+
+fn open_store(url: &str, fresh: bool) -> anyhow::Result<Box<dyn Store>> {
+    let mut store = connectors::open_store(url).with_context(|| format!("could not open store {url:?}"))?;
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    let owner = LeaseOwner::this_process(i64::try_from(now_ms).unwrap_or(i64::MAX));
+    store.acquire_lease(&owner).with_context(|| format!("could not take store {url:?}"))?;
+    if fresh {
+        store.clear().with_context(|| format!("could not clear store {url:?}"))?;
+    }
+    Ok(store)
+}
+
+/// The first signal asks for an orderly end, the second ends at once; nothing is lost either way.
+fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        // Registered first, so that it sees the flag as the first signal left it.
+        signal_hook::flag::register_conditional_shutdown(signal, 130, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
+            .context("could not watch for signals")?;
+    }
+    Ok(stop)
+}
+
+fn start_logging(format: &str) {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call in the same process (tests) keeps the first one's format.
+    let _ = if format == "json" {
+        builder.json().try_init()
+    } else {
+        builder.with_ansi(std::io::stderr().is_terminal()).try_init()
+    };
+}
+
+/// Shows how far the job is: a bar on a terminal, a line every ten seconds elsewhere.
+struct Watcher {
+    done: Arc<AtomicBool>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Watcher {
+    fn start(progress: Arc<Progress>, total: Option<u64>) -> Self {
+        let done = Arc::new(AtomicBool::new(false));
+        let ends = Arc::clone(&done);
+        let thread = std::thread::spawn(move || {
+            let terminal = std::io::stderr().is_terminal();
+            let bar = match (terminal, total) {
+                (true, Some(total)) => indicatif::ProgressBar::new(total),
+                (true, None) => indicatif::ProgressBar::new_spinner(),
+                (false, _) => indicatif::ProgressBar::hidden(),
+            };
+            let style = indicatif::ProgressStyle::with_template(
+                "{bar:30} {human_pos}/{human_len} messages, {per_sec}, {eta} left; {msg}",
+            );
+            if let Ok(style) = style {
+                bar.set_style(style);
+            }
+            let began = Instant::now();
+            let mut told = Instant::now();
+            while !ends.load(Ordering::SeqCst) {
+                std::thread::park_timeout(Duration::from_millis(200));
+                bar.set_position(progress.records());
+                bar.set_message(format!("{} states, {} incidents", progress.states(), progress.incidents()));
+                if !terminal && told.elapsed() >= Duration::from_secs(10) {
+                    told = Instant::now();
+                    eprintln!(
+                        "{} messages after {} s, {} states, {} incidents",
+                        progress.records(),
+                        began.elapsed().as_secs(),
+                        progress.states(),
+                        progress.incidents()
+                    );
+                }
+            }
+            bar.finish_and_clear();
+        });
+        Watcher { done, thread }
+    }
+
+    fn finish(self) {
+        self.done.store(true, Ordering::SeqCst);
+        self.thread.thread().unpark();
+        let _ = self.thread.join(); // it only shows; a panic of it ends the process by the hook
+    }
+}
+
+/// Whether a status says that the source's end was reached.
+pub fn reached_end(status: &Status) -> bool {
+    *status == Status::Finished
+}
+
+/// What was opened, and what is known of it beside the messages.
+pub struct Opened {
+    /// The messages.
+    pub source: Arc<dyn Source>,
+    /// Known faults, where the recording has a labels file.
+    pub labels: Vec<model::recording::Label>,
+    /// For people.
+    pub description: String,
+}
+
+/// A folder for what the job makes by itself.
+pub fn data_folder() -> &'static Path {
+    Path::new("plenum-data")
+}

@@ -1,0 +1,356 @@
+//! What a person reads after a run, and what a machine does.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::ControlFlow;
+
+use anyhow::Context as _;
+use comfy_table::{CellAlignment, Table, presets};
+use connectors::Store;
+use model::recording::Label;
+use model::tables::{TABLES, TableId};
+use model::time::format_ms;
+use model::{Contribution, Row, Value};
+use serde_json::json;
+
+use super::{Opened, reached_end};
+use crate::config::Config;
+use crate::ledger::Totals;
+use crate::progress::Progress;
+use crate::run::Outcome;
+
+/// An incident as the summary needs it.
+struct Found {
+    device_id: String,
+    kind: String,
+    severity: String,
+    start_ms: i64,
+    end_ms: i64,
+    detected_ms: i64,
+    open: bool,
+    contributions: Vec<Contribution>,
+}
+
+/// How a run went.
+pub struct Report {
+    source: String,
+    store: String,
+    totals: Totals,
+    expected: Option<u64>,
+    finished: bool,
+    was_finished: bool,
+    resume_window_ms: Option<i64>,
+    checkpoints: u64,
+    rows: BTreeMap<&'static str, u64>,
+    incidents: Vec<Found>,
+    labels: Vec<Label>,
+    devices: u64,
+    wall_s: f64,
+    cpu_s: f64,
+    read_now: u64,
+    peak_rss_bytes: u64,
+}
+
+impl Report {
+    /// Reads from manifest and store what the report says.
+    ///
+    /// # Errors
+    /// When the store can't be read.
+    pub fn gather(
+        config: &Config,
+        opened: &Opened,
+        outcome: &mut Outcome,
+        progress: &Progress,
+        cpu_before_s: f64,
+    ) -> anyhow::Result<Report> {
+        let totals = outcome.manifest.as_ref().map(|manifest| manifest.totals).unwrap_or_default();
+        let (mut rows, mut incidents, mut devices) = (BTreeMap::new(), Vec::new(), 0);
+        if let Some(store) = &mut outcome.store {
+            for table in TABLES {
+                rows.insert(
+                    table.name,
+                    store.count(table.id).with_context(|| format!("could not count table {:?}", table.name))?,
+                );
+            }
+            incidents = read_incidents(store.as_mut())?;
+            devices = rows.get(TableId::DeviceStatistics.table().name).copied().unwrap_or(0);
+        }
+        Ok(Report {
+            source: opened.description.clone(),
+            store: config.store.clone(),
+            totals,
+            expected: opened.source.messages_total(),
+            finished: reached_end(&outcome.status),
+            was_finished: outcome.was_finished,
+            resume_window_ms: outcome.resume_window_ms,
+            checkpoints: outcome.checkpoints,
+            rows,
+            incidents,
+            labels: opened.labels.clone(),
+            devices,
+            wall_s: outcome.wall.as_secs_f64(),
+            cpu_s: cpu_seconds() - cpu_before_s,
+            read_now: progress.records(),
+            peak_rss_bytes: peak_rss_bytes(),
+        })
+    }
+
+    /// Whether every record of a finished recording has a fate.
+    pub fn is_consistent(&self) -> bool {
+        !self.finished || self.expected.is_none_or(|expected| expected == self.totals.received())
+    }
+
+    /// The one object of `run --json`.
+    pub fn to_json(&self) -> serde_json::Value {
+        let [info, warning, critical] = self.totals.incidents;
+        json!({
+            "records": {
+                "received": self.totals.received(),
+                "windowed": self.totals.windowed,
+                "late": self.totals.late,
+                "dead_lettered": self.totals.dead_lettered,
+                "duplicate": self.totals.duplicate,
+                "skipped": self.totals.skipped,
+            },
+            "states": self.totals.states,
+            "incidents": {"info": info, "warning": warning, "critical": critical},
+            // The embedders of this build work in the stream: nothing waits and nothing is worth keeping.
+            "embeddings": {"computed": self.totals.embeddings_computed, "cached": 0, "pending": 0},
+            "rows": self.rows,
+            "seconds": {"wall": self.wall_s, "cpu": self.cpu_s},
+            "peak_rss_bytes": self.peak_rss_bytes,
+            "resume_window": self.resume_window_ms.map(format_ms),
+            "records_read": self.read_now,
+            "checkpoints": self.checkpoints,
+            "finished": self.finished,
+        })
+    }
+
+    fn false_alarms(&self) -> impl Iterator<Item = &Found> {
+        self.incidents.iter().filter(|found| !self.labels.iter().any(|label| found.belongs_to(label)))
+    }
+}
+
+/// How long after its end a fault may still be what an incident is about: the equipment has to recover.
+const RECOVERY_MS: i64 = 3_600_000;
+
+impl Found {
+    fn belongs_to(&self, label: &Label) -> bool {
+        self.device_id == label.device_id && self.end_ms > label.start_ms && self.start_ms < label.end_ms + RECOVERY_MS
+    }
+
+    fn reason(&self) -> String {
+        match self.contributions.first() {
+            Some(part) => {
+                let expected = part.expected.map(|expected| format!(", expected {expected:.1}")).unwrap_or_default();
+                let unit = if part.unit.is_empty() { String::new() } else { format!(" {}", part.unit) };
+                format!("{} {:.1}{unit}{expected}", printable(&part.metric), part.observed)
+            }
+            None => String::new(),
+        }
+    }
+}
+
+/// Names come from devices: nothing of them may steer a terminal.
+fn printable(name: &str) -> String {
+    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+fn read_incidents(store: &mut dyn Store) -> anyhow::Result<Vec<Found>> {
+    let mut incidents = Vec::new();
+    let mut broken = None;
+    store
+        .scan(TableId::AnomalyEvents, &[], &mut |row| match found(&row) {
+            Some(found) => {
+                incidents.push(found);
+                ControlFlow::Continue(())
+            }
+            None => {
+                broken = Some(format!("{:?}", row.key()));
+                ControlFlow::Break(())
+            }
+        })
+        .context("could not read table \"anomaly_events\"")?;
+    if let Some(key) = broken {
+        anyhow::bail!("table \"anomaly_events\" holds a row that is no incident: {key}");
+    }
+    incidents.sort_by(|a, b| (a.start_ms, &a.device_id, &a.kind).cmp(&(b.start_ms, &b.device_id, &b.kind)));
+    Ok(incidents)
+}
+
+fn found(row: &Row) -> Option<Found> {
+    let text = |column| row.value(column).as_text().map(str::to_owned);
+    Some(Found {
+        device_id: text("device_id")?,
+        kind: text("anomaly_type")?,
+        severity: text("severity")?,
+        start_ms: row.value("started_at").as_int()?,
+        end_ms: row.value("ended_at").as_int()?,
+        detected_ms: row.value("detected_at").as_int()?,
+        open: *row.value("status") == Value::Text("open".to_owned()),
+        contributions: serde_json::from_str(row.value("contributions").as_text()?).ok()?,
+    })
+}
+
+/// Incidents shown; the rest is counted.
+const SHOWN: usize = 25;
+
+fn table(header: &[&str], right: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    for &column in right {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+fn minutes(ms: i64) -> String {
+    let minutes = ms / 60_000;
+    if minutes >= 120 { format!("{} h {:02} min", minutes / 60, minutes % 60) } else { format!("{minutes} min") }
+}
+
+fn short(ms: i64) -> String {
+    format_ms(ms).replace('T', " ").trim_end_matches(":00Z").to_owned()
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let totals = &self.totals;
+        if self.was_finished {
+            writeln!(f, "Already finished; this is what the store holds (--fresh begins again).\n")?;
+        } else if let Some(resume_window_ms) = self.resume_window_ms {
+            writeln!(f, "Resumed at {}, read {} messages.\n", short(resume_window_ms), self.read_now)?;
+        }
+        if !self.finished {
+            writeln!(f, "Stopped before the end; the same command goes on from the last checkpoint.\n")?;
+        }
+        writeln!(f, "Source    {}", self.source)?;
+        writeln!(
+            f,
+            "Read      {} messages of {} devices in {:.1} s ({:.1} s of CPU)",
+            totals.received(),
+            self.devices,
+            self.wall_s,
+            self.cpu_s
+        )?;
+        writeln!(
+            f,
+            "          {} in windows, {} late, {} duplicate, {} skipped, {} dead letters",
+            totals.windowed, totals.late, totals.duplicate, totals.skipped, totals.dead_lettered
+        )?;
+        if !self.is_consistent() {
+            let expected = self.expected.unwrap_or(0);
+            writeln!(
+                f,
+                "          WRONG: the recording has {expected} messages; please report this with the recording"
+            )?;
+        }
+        let [info, warning, critical] = totals.incidents;
+        writeln!(f, "States    {}, {} of them unusual", totals.states, totals.anomalous_states)?;
+        writeln!(f, "Incidents {critical} critical, {warning} warning, {info} info")?;
+        if !self.incidents.is_empty() {
+            let mut rows = table(&["", "device", "what", "severity", "from", "lasted", "why"], &[5]);
+            for found in self.incidents.iter().take(SHOWN) {
+                let lasted = minutes(found.end_ms - found.start_ms);
+                rows.add_row(vec![
+                    String::new(),
+                    printable(&found.device_id),
+                    printable(&found.kind),
+                    found.severity.clone(),
+                    short(found.start_ms),
+                    if found.open { format!("{lasted}, open") } else { lasted },
+                    found.reason(),
+                ]);
+            }
+            writeln!(f, "\n{rows}")?;
+            if self.incidents.len() > SHOWN {
+                writeln!(
+                    f,
+                    "  ... and {} more: dataflow incidents --store {}",
+                    self.incidents.len() - SHOWN,
+                    self.store
+                )?;
+            }
+        }
+        if !self.labels.is_empty() {
+            self.write_labels(f)?;
+        }
+        writeln!(f)?;
+        if let Some(first) =
+            self.incidents.iter().max_by_key(|found| (found.severity == "critical", found.end_ms - found.start_ms))
+        {
+            let middle_ms = first.start_ms + (first.end_ms - first.start_ms) / 2;
+            let at = format_ms(model::time::window_start(middle_ms, 60_000));
+            writeln!(
+                f,
+                "Why?      {} explain --store {} --device {} --at {at}",
+                program(),
+                self.store,
+                printable(&first.device_id)
+            )?;
+        }
+        writeln!(f, "Results   {} ({} rows)", self.store, self.rows.values().sum::<u64>())?;
+        writeln!(
+            f,
+            "Next      {1} incidents --store {0}\n          {1} store dump --store {0}",
+            self.store,
+            program()
+        )?;
+        Ok(())
+    }
+}
+
+impl Report {
+    fn write_labels(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows =
+            table(&["", "labelled fault", "device", "from", "lasted", "found after", "first metric"], &[4, 5]);
+        let mut hits = 0;
+        for label in &self.labels {
+            // The earliest incident that belongs to it; where several do, the one that a technician sees first.
+            let first =
+                self.incidents.iter().filter(|found| found.belongs_to(label)).min_by_key(|found| found.detected_ms);
+            hits += usize::from(first.is_some());
+            rows.add_row(vec![
+                String::new(),
+                format!("{} ({})", label.fault, label.severity),
+                printable(&label.device_id),
+                short(label.start_ms),
+                minutes(label.end_ms - label.start_ms),
+                first.map_or("missed".to_owned(), |found| minutes((found.detected_ms - label.start_ms).max(0))),
+                first
+                    .and_then(|found| found.contributions.first())
+                    .map_or(String::new(), |part| printable(&part.metric)),
+            ]);
+        }
+        writeln!(
+            f,
+            "\nAgainst the labels: {hits} of {} faults found; incidents without a fault: {}\n{rows}",
+            self.labels.len(),
+            self.false_alarms().count()
+        )
+    }
+}
+
+/// How this program was called, so that what is printed can be typed.
+fn program() -> String {
+    std::env::args().next().unwrap_or_else(|| "dataflow".to_owned())
+}
+
+/// CPU seconds of this process and of those it waited for, in steps of 10 ms.
+pub fn cpu_seconds() -> f64 {
+    /// `USER_HZ`, fixed at 100 for programs on every Linux architecture.
+    const TICKS_A_SECOND: f64 = 100.0;
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // The name in brackets may hold blanks; times are fields 14 to 17, counted from 1.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    fields.iter().skip(11).take(4).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS_A_SECOND
+}
+
+/// Highest resident memory so far; 0 where the system does not say.
+pub fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1024
+}
