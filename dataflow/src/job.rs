@@ -130,6 +130,7 @@ pub struct Job {
 struct Lead {
     peers: usize,
     next_id: u64,
+    least_interval_ms: i64,
     interval_ms: i64,
     boundary_ms: i64,
     last_start_ms: Option<i64>,
@@ -159,9 +160,9 @@ fn say<T: Clone + 'static>(input: &mut Input<T>, said: T) {
 struct Joining {
     boundary_ms: i64,
     last: bool,
-    started_ms: i64,
     parts: Vec<WorkerPart>,
     ticket: Option<u64>,
+    submitted_ms: i64,
     manifest: Option<Manifest>,
 }
 
@@ -222,6 +223,7 @@ impl Job {
         let lead = (index == 0).then(|| Lead {
             peers,
             next_id: start.manifest.as_ref().map_or(1, |(id, _)| id + 1),
+            least_interval_ms: config.settings.checkpoint_interval_ms,
             interval_ms: config.settings.checkpoint_interval_ms,
             boundary_ms: start.boundary_ms(),
             last_start_ms: None,
@@ -399,7 +401,7 @@ impl Job {
                     let moves = frontier_ms > *control.time();
                     let due = now_ms - started >= lead.interval_ms && frontier_ms > lead.boundary_ms && moves;
                     if can_cut && (due || lead.stopping) {
-                        let cut = Joining::new(frontier_ms.max(lead.boundary_ms), lead.stopping, now_ms);
+                        let cut = Joining::new(frontier_ms.max(lead.boundary_ms), lead.stopping);
                         control.send(Cut { boundary_ms: cut.boundary_ms, last: cut.last });
                         lead.ended = cut.last;
                         lead.last_start_ms = Some(now_ms);
@@ -421,7 +423,7 @@ impl Job {
                     control.send(Cut { boundary_ms, last: true });
                     lead.ended = true;
                     lead.at_end = true;
-                    lead.cut = Some(Joining::new(boundary_ms, true, now_ms));
+                    lead.cut = Some(Joining::new(boundary_ms, true));
                     self.graph.control = None;
                 }
                 None => {}
@@ -447,6 +449,7 @@ impl Job {
                 // A full queue: tried again at the next step.
                 if let Ok(ticket) = writer.submit(Work::Checkpoint(Box::new(checkpoint))) {
                     cut.ticket = Some(ticket);
+                    cut.submitted_ms = now_ms;
                     cut.manifest = Some(manifest);
                 }
             }
@@ -458,8 +461,8 @@ impl Job {
                 lead.taken += 1;
                 lead.boundary_ms = cut.boundary_ms;
                 lead.manifest = cut.manifest;
-                // A checkpoint takes at most a tenth of the time.
-                lead.interval_ms = lead.interval_ms.max(9 * (now_ms - cut.started_ms));
+                // Writing checkpoints takes at most a tenth of the time; waiting for rows is no part of it, they are written anyway.
+                lead.interval_ms = lead.least_interval_ms.max(9 * (now_ms - cut.submitted_ms));
                 if cut.last {
                     if let (false, Some(orders)) = (lead.at_end, &mut self.graph.orders) {
                         say(orders, Order::Done);
@@ -583,7 +586,7 @@ impl Job {
 }
 
 impl Joining {
-    fn new(boundary_ms: i64, last: bool, started_ms: i64) -> Self {
-        Joining { boundary_ms, last, started_ms, parts: Vec::new(), ticket: None, manifest: None }
+    fn new(boundary_ms: i64, last: bool) -> Self {
+        Joining { boundary_ms, last, parts: Vec::new(), ticket: None, submitted_ms: 0, manifest: None }
     }
 }

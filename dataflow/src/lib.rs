@@ -21,6 +21,7 @@ pub mod ledger;
 pub mod operators;
 pub mod progress;
 pub mod queue;
+pub mod replay;
 pub mod rows;
 pub mod run;
 pub mod series;

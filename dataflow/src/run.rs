@@ -94,6 +94,10 @@ pub fn run(
         if let Some((_, manifest)) = &start.manifest {
             check_manifest(manifest, config)?;
             resume_window_ms = Some(manifest.boundary_ms).filter(|&boundary_ms| boundary_ms > i64::MIN);
+            if let (Some(boundary_ms), false) = (resume_window_ms, manifest.finished) {
+                let (window, records) = (model::time::format_ms(boundary_ms), manifest.totals.received());
+                tracing::info!(window, records, "resuming from a checkpoint");
+            }
         }
         boot = Some(Boot { checkpoint, marks, start: Arc::new(start) });
     }

@@ -60,8 +60,8 @@ impl Default for JobSettings {
             max_devices: 1_000_000,
             max_metrics: 200,
             checkpoint_interval_ms: 60_000,
-            ahead_windows: 64,
-            ahead_rows: 200_000,
+            ahead_windows: 32,
+            ahead_rows: 20_000,
             aggregate: Aggregation::Mean,
         }
     }

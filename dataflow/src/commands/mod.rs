@@ -1,5 +1,6 @@
 //! One command a file. A command returns 0 when all is fine and 1 when it found a problem; wrong use is 2.
 
+pub mod replay;
 pub mod run;
 
 /// Wrong use: arguments or configuration that can't be meant. Everything else that fails is a problem found on the way.

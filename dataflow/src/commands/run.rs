@@ -275,7 +275,8 @@ impl Watcher {
             let began = Instant::now();
             let mut told = Instant::now();
             while !ends.load(Ordering::SeqCst) {
-                std::thread::park_timeout(Duration::from_millis(200));
+                std::thread::park_timeout(Duration::from_millis(100));
+                tracing::debug!(records = progress.records(), states = progress.states(), "progress");
                 bar.set_position(progress.records());
                 bar.set_message(format!("{} states, {} incidents", progress.states(), progress.incidents()));
                 if !terminal && told.elapsed() >= Duration::from_secs(10) {

@@ -1,0 +1,175 @@
+//! The first part of the job's graph, without checkpoints and without a way to a store.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use connectors::Source;
+use timely::communication::Config as Communication;
+use timely::dataflow::InputHandle;
+use timely::dataflow::operators::probe::Handle as ProbeHandle;
+use timely::dataflow::operators::vec::Broadcast as _;
+use timely::dataflow::operators::{Inspect as _, Probe as _};
+use timely::worker::Worker;
+use udfs::MonitorConfig;
+
+use super::Stage;
+use super::prepare::Decoded;
+use super::replay::replay;
+use super::source::Held;
+use crate::Input;
+use crate::checkpoint::Start;
+use crate::detect::Context;
+use crate::directory::Directory;
+use crate::faults::Faults;
+use crate::ledger::{Ledger, Totals};
+use crate::operators::detect::{Devices, Shared, detect};
+use crate::operators::read::{Reader, read};
+use crate::operators::window::window;
+use crate::operators::{Cut, read::Streams};
+use crate::progress::Progress;
+use crate::settings::JobSettings;
+
+/// What the workers read.
+pub enum Feed {
+    /// Messages.
+    Messages(Arc<Held>),
+    /// Decoded readings by partition; each worker takes its own.
+    Decoded(Mutex<Vec<Option<Decoded>>>),
+}
+
+/// What to run.
+pub struct Part {
+    /// Up to where.
+    pub stage: Stage,
+    /// From what.
+    pub feed: Feed,
+    /// Time and bounds.
+    pub settings: JobSettings,
+    /// Thresholds.
+    pub monitor: MonitorConfig,
+    /// Makes vectors.
+    pub embedder: Option<fn() -> Box<dyn connectors::Embedder>>,
+}
+
+/// Runs the part to the end of its input; gives what was counted.
+///
+/// # Errors
+/// The input can't be read.
+pub fn run(part: Part, workers: usize) -> anyhow::Result<Totals> {
+    let communication =
+        if workers > 1 { Communication::Process(workers) } else { Communication::Thread };
+    let part = Arc::new(part);
+    let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
+    let guards = timely::execute(config, move |worker| work(worker, &part)).map_err(|error| anyhow!(error))?;
+    let mut totals = Totals::default();
+    for worker in guards.join() {
+        totals.add(&worker.map_err(|error| anyhow!(error))??);
+    }
+    Ok(totals)
+}
+
+fn work(worker: &mut Worker, part: &Part) -> anyhow::Result<Totals> {
+    let (index, peers) = (worker.index(), worker.peers());
+    let ledger = Rc::new(RefCell::new(Ledger::default()));
+    let counted = Rc::new(RefCell::new(0));
+    let durable = ProbeHandle::new();
+    let start = Start::default();
+    let progress = Arc::new(Progress::default());
+    let mut reader = None;
+    if let Feed::Messages(source) = &part.feed {
+        let source: &dyn Source = source.as_ref();
+        let opened = Reader::open(source, &part.settings, &start, (index, peers), false, Faults::default())?;
+        reader = Some(Rc::new(RefCell::new(opened)));
+    }
+    worker.dataflow::<i64, _, _>(|scope| {
+        let streams = match (&part.feed, &reader) {
+            (Feed::Decoded(all), _) => {
+                let mut all = all.lock().expect("no worker panics while it takes its partitions");
+                let ours = all.iter_mut().enumerate().filter(|(at, _)| at % peers == index);
+                let ours = ours.map(|(_, decoded)| decoded.take().expect("a partition has one worker")).collect();
+                replay(scope, ours, part.settings.clone(), durable.clone(), Rc::clone(&counted))
+            }
+            (Feed::Messages(_), Some(reader)) => {
+                read(scope, Rc::clone(reader), Rc::clone(&ledger), durable.clone(), Arc::clone(&progress), true)
+            }
+            (Feed::Messages(_), None) => unreachable!("messages have a reader"),
+        };
+        behind(part, streams, &start, &ledger, &progress, (&durable, &counted));
+    });
+    while !durable.done() {
+        worker.step_or_park(Some(Duration::from_millis(1)));
+        if let Some(error) = reader.as_ref().and_then(|reader| reader.borrow_mut().failure.take()) {
+            return Err(error);
+        }
+    }
+    let mut totals = ledger.borrow_mut().below(i64::MAX);
+    if part.stage == Stage::Decode {
+        totals.windowed = *counted.borrow();
+    }
+    Ok(totals)
+}
+
+/// What stands behind reading.
+fn behind<'scope>(
+    part: &Part,
+    streams: Streams<'scope>,
+    start: &Start,
+    ledger: &Rc<RefCell<Ledger>>,
+    progress: &Arc<Progress>,
+    (durable, counted): (&ProbeHandle<i64>, &Rc<RefCell<u64>>),
+) {
+    if part.stage == Stage::Decode {
+        let decoded_counts = matches!(part.feed, Feed::Decoded(_));
+        let counted = Rc::clone(counted);
+        streams
+            .readings
+            .inspect_batch(move |_stamp_ms, batch| {
+                if !decoded_counts {
+                    *counted.borrow_mut() += batch.len() as u64;
+                }
+            })
+            .probe_with(durable);
+        return;
+    }
+    let context = Context {
+        config: part.monitor.clone(),
+        width_ms: part.settings.window_ms,
+        aggregate: part.settings.aggregate,
+        store_rows: false,
+        embedder: part.embedder.map(|make| make()),
+    };
+    let mut directory = Directory::default();
+    let devices = Devices::resume(Vec::new(), &mut directory, &context);
+    let directory = Rc::new(RefCell::new(directory));
+    let closed = window(
+        streams.readings,
+        streams.introductions,
+        Rc::clone(&directory),
+        Rc::clone(ledger),
+        Faults::default(),
+    );
+    if part.stage == Stage::Windows {
+        closed.probe_with(durable);
+        return;
+    }
+    let mut control: Input<Cut> = InputHandle::new();
+    let controls = control.to_stream(closed.scope());
+    // No cut will ever be announced.
+    control.close();
+    let shared =
+        Shared { directory, ledger: Rc::clone(ledger), saved: Rc::default(), progress: Arc::clone(progress) };
+    detect(
+        closed,
+        streams.ticks.broadcast(),
+        controls,
+        devices,
+        context,
+        start.boundary_ms(),
+        shared,
+        Faults::default(),
+    )
+    .probe_with(durable);
+}

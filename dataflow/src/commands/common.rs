@@ -1,0 +1,361 @@
+//! What the commands that read a store share: opening it, times as people write them, and tables.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use comfy_table::{CellAlignment, Table, presets};
+use connectors::Store;
+use model::tables::TableId;
+use model::time::{date_of, format_ms, parse_rfc3339};
+use model::{Row, Value};
+use serde_json::Value as Json;
+
+use crate::commands::WrongUse;
+use crate::config;
+
+/// Which store to read.
+#[derive(Args, Clone, Debug)]
+pub struct StoreArgument {
+    /// Store to read, such as sqlite:day.db [default: sqlite:plenum-data/plenum.db]
+    #[arg(long, value_name = "URL")]
+    pub store: Option<String>,
+}
+
+impl StoreArgument {
+    /// The store's address: the flag, else the environment's, else the default.
+    ///
+    /// # Errors
+    /// [`WrongUse`] if the environment holds a setting that does not exist.
+    pub fn url(&self) -> anyhow::Result<String> {
+        match &self.store {
+            Some(url) => Ok(url.clone()),
+            None => Ok(config::load(None, std::env::vars(), &[])
+                .map_err(|error| WrongUse(format!("{error:#}")))?
+                .store),
+        }
+    }
+
+    /// Opens the store, which must be there: a reader that makes an empty store would hide a mistyped path.
+    ///
+    /// # Errors
+    /// [`WrongUse`] if there is none.
+    pub fn open(&self) -> anyhow::Result<Box<dyn Store>> {
+        let url = self.url()?;
+        if url == "null" {
+            bail!(WrongUse("store \"null\" keeps nothing; name the store of a run, such as sqlite:day.db".to_owned()));
+        }
+        if let Some(path) = url.strip_prefix("sqlite:")
+            && !path.is_empty()
+            && !Path::new(path).exists()
+        {
+            bail!(WrongUse(format!("store {url:?} does not exist; `dataflow run --store {url}` makes it")));
+        }
+        match connectors::open_store(&url) {
+            Ok(store) => Ok(store),
+            Err(error @ connectors::StoreError::Url { .. }) => bail!(WrongUse(error.to_string())),
+            Err(error) => Err(error).with_context(|| format!("could not open store {url:?}")),
+        }
+    }
+}
+
+/// Hands over the rows of a table below a key prefix until `each` breaks or fails.
+///
+/// # Errors
+/// If the store fails, or what `each` returns.
+pub fn scan(
+    store: &mut dyn Store,
+    table: TableId,
+    prefix: &[Value],
+    mut each: impl FnMut(&Row) -> anyhow::Result<ControlFlow<()>>,
+) -> anyhow::Result<()> {
+    let mut failed = None;
+    store
+        .scan(table, prefix, &mut |row| match each(&row) {
+            Ok(flow) => flow,
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        })
+        .with_context(|| format!("could not read table {:?}", table.table().name))?;
+    failed.map_or(Ok(()), Err)
+}
+
+/// The only row with this key, if it is there.
+///
+/// # Errors
+/// If the store fails.
+pub fn row_of(store: &mut dyn Store, table: TableId, key: &[Value]) -> anyhow::Result<Option<Row>> {
+    let mut found = None;
+    scan(store, table, key, |row| {
+        found = Some(row.clone());
+        Ok(ControlFlow::Break(()))
+    })?;
+    Ok(found)
+}
+
+/// A text key value.
+pub fn key(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+/// A device's newest event time.
+///
+/// # Errors
+/// [`WrongUse`] if the store does not know the device; it names the nearest one that it knows.
+pub fn last_seen_ms(store: &mut dyn Store, device: &str) -> anyhow::Result<i64> {
+    let row = row_of(store, TableId::DeviceStatistics, &[key(device)])?;
+    if let Some(last_seen_ms) = row.and_then(|row| row.value("last_seen").as_int()) {
+        return Ok(last_seen_ms);
+    }
+    let mut names = Vec::new();
+    scan(store, TableId::DeviceStatistics, &[], |row| {
+        names.extend(row.value("device_id").as_text().map(str::to_owned));
+        Ok(ControlFlow::Continue(()))
+    })?;
+    let likeness = |name: &String| (strsim::jaro_winkler(device, name) * 1000.0) as i64;
+    let nearest = names.iter().max_by_key(|name| likeness(name));
+    let hint = match nearest {
+        Some(name) if likeness(name) > 700 => format!("; did you mean {name:?}?"),
+        Some(_) => format!("; `dataflow profiles` lists its {} devices", names.len()),
+        None => "; it has no devices".to_owned(),
+    };
+    bail!(WrongUse(format!("device {device:?} is not in the store{hint}")))
+}
+
+/// The newest event time of all devices.
+///
+/// # Errors
+/// If the store fails.
+pub fn newest_ms(store: &mut dyn Store) -> anyhow::Result<Option<i64>> {
+    let mut newest = None;
+    scan(store, TableId::DeviceStatistics, &[], |row| {
+        newest = newest.max(row.value("last_seen").as_int());
+        Ok(ControlFlow::Continue(()))
+    })?;
+    Ok(newest)
+}
+
+/// Window width that the store's states were made with, from its newest checkpoint; a minute where it has none.
+///
+/// # Errors
+/// If the store fails.
+pub fn window_ms(store: &mut dyn Store) -> anyhow::Result<i64> {
+    let start = crate::checkpoint::Start::decode(store.latest_checkpoint()?, Vec::new())?;
+    let settings = start.manifest.map(|(_, manifest)| manifest.settings).unwrap_or_default();
+    let width = settings.split(' ').find_map(|part| part.strip_prefix("window=")).and_then(|ms| ms.parse().ok());
+    Ok(width.filter(|width_ms| *width_ms > 0).unwrap_or(60_000))
+}
+
+/// Reads a time: RFC 3339, a day with or without `HH:MM[:SS]` in UTC, or only `HH:MM[:SS]` on the day of `newest_ms`.
+///
+/// # Errors
+/// [`WrongUse`] if it is none.
+pub fn parse_time(text: &str, newest_ms: Option<i64>) -> anyhow::Result<i64> {
+    let text = text.trim();
+    if let Some(ms) = parse_rfc3339(text) {
+        return Ok(ms);
+    }
+    let clock = |text: &str| match text.len() {
+        5 => Some(format!("{text}:00")),
+        8 => Some(text.to_owned()),
+        _ => None,
+    };
+    let full = match (text.split_once([' ', 'T']), text.len()) {
+        (Some((day, time)), _) => clock(time).map(|time| format!("{day}T{time}Z")),
+        (None, 10) => Some(format!("{text}T00:00:00Z")),
+        (None, _) => match (clock(text), newest_ms) {
+            (Some(time), Some(newest_ms)) => Some(format!("{}T{time}Z", date_of(newest_ms))),
+            _ => None,
+        },
+    };
+    full.and_then(|full| parse_rfc3339(&full)).ok_or_else(|| {
+        let forms = "such as 2026-03-02T09:30:00Z, \"2026-03-02 09:30\" or 09:30 (UTC, on the newest day)";
+        WrongUse(format!("time {text:?} is none; write it {forms}")).into()
+    })
+}
+
+/// Reads a duration such as `1h`.
+///
+/// # Errors
+/// [`WrongUse`] if it is none.
+pub fn parse_duration(flag: &str, text: &str) -> anyhow::Result<i64> {
+    model::time::parse_duration_ms(text).map_err(|problem| WrongUse(format!("flag {flag}: {problem}")).into())
+}
+
+/// Names and texts come from devices: nothing of them may steer a terminal or turn its direction of writing.
+pub fn printable(text: &str) -> String {
+    let steers = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(steers) {
+        return text.to_owned();
+    }
+    text.chars().map(|c| if steers(c) { c.escape_default().to_string() } else { c.to_string() }).collect()
+}
+
+/// JSON as text without anything that steers a terminal; the control characters that JSON allows inside texts are escaped,
+/// which means the same.
+pub fn json_text(value: &Json) -> String {
+    escape_json(value.to_string())
+}
+
+/// The same with line breaks and indents.
+pub fn json_pretty(value: &Json) -> String {
+    escape_json(serde_json::to_string_pretty(value).expect("a JSON value can be written"))
+}
+
+fn escape_json(text: String) -> String {
+    let steers = |c: char| matches!(c, '\u{7f}'..='\u{9f}');
+    if !text.contains(steers) {
+        return text;
+    }
+    text.chars().map(|c| if steers(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect()
+}
+
+/// A list of JSON objects, each on its line, written as it comes.
+pub struct JsonList<W: Write> {
+    out: W,
+    any: bool,
+}
+
+impl<W: Write> JsonList<W> {
+    /// An empty list.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn new(mut out: W) -> std::io::Result<Self> {
+        out.write_all(b"[")?;
+        Ok(JsonList { out, any: false })
+    }
+
+    /// One more element.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn push(&mut self, value: &Json) -> std::io::Result<()> {
+        let comma = if self.any { "," } else { "" };
+        self.any = true;
+        write!(self.out, "{comma}\n{}", json_text(value))
+    }
+
+    /// Its end.
+    ///
+    /// # Errors
+    /// If it can't be written.
+    pub fn finish(mut self) -> std::io::Result<()> {
+        self.out.write_all(if self.any { b"\n]\n" } else { b"]\n" })?;
+        self.out.flush()
+    }
+}
+
+/// A table without lines; `right` are the columns of numbers.
+pub fn table(header: &[&str], right: &[usize]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_header(header.to_vec());
+    for &column in right {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A table's text without the blanks at the ends of its lines.
+pub fn table_text(table: &Table) -> String {
+    table.to_string().lines().map(|line| format!("{}\n", line.trim_end())).collect()
+}
+
+/// A time for tables: the blank instead of the `T`, whole minutes without seconds.
+pub fn short_time(ms: i64) -> String {
+    let text = format_ms(ms).replace('T', " ");
+    match text.strip_suffix(":00Z") {
+        Some(minutes) => minutes.to_owned(),
+        None => text.trim_end_matches('Z').to_owned(),
+    }
+}
+
+/// A duration for tables.
+pub fn short_duration(ms: i64) -> String {
+    let (seconds, minutes) = (ms / 1_000, ms / 60_000);
+    match minutes {
+        ..1 => format!("{seconds} s"),
+        1..120 => format!("{minutes} min"),
+        120..2_880 => format!("{} h {:02} min", minutes / 60, minutes % 60),
+        _ => format!("{} d {} h", minutes / 1_440, minutes / 60 % 24),
+    }
+}
+
+/// A whole number with its thousands set apart.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A measured number: as many digits as its size makes sensible.
+pub fn number(value: f64) -> String {
+    let size = value.abs();
+    let digits = match size {
+        1000.0.. => 0,
+        100.0.. => 1,
+        _ => 2,
+    };
+    if size != 0.0 && size < 0.005 { format!("{value:.1e}") } else { format!("{value:.digits$}") }
+}
+
+/// The unit of a metric by the catalogue; empty where it lacks it.
+pub fn unit_of(device_type: &str, metric: &str) -> &'static str {
+    let known = model::Catalogue::builtin().types.get(device_type);
+    known.and_then(|known| known.metrics.get(metric)).map_or("", |spec| spec.unit.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let newest_ms = parse_rfc3339("2026-03-02T23:59:59Z");
+        for (text, meant) in [
+            ("2026-03-02T09:30:00Z", "2026-03-02T09:30:00Z"),
+            ("2026-03-02T09:30:00+01:00", "2026-03-02T08:30:00Z"),
+            ("2026-03-02 09:30", "2026-03-02T09:30:00Z"),
+            ("2026-03-02T09:30:15", "2026-03-02T09:30:15Z"),
+            ("2026-03-02", "2026-03-02T00:00:00Z"),
+            ("09:30", "2026-03-02T09:30:00Z"),
+            ("09:30:15", "2026-03-02T09:30:15Z"),
+        ] {
+            assert_eq!(format_ms(parse_time(text, newest_ms).unwrap()), meant, "{text}");
+        }
+        for text in ["", "9:30", "soon", "2026-13-02", "25:00"] {
+            assert!(parse_time(text, newest_ms).unwrap_err().is::<WrongUse>(), "{text}");
+        }
+        assert!(parse_time("09:30", None).is_err());
+    }
+
+    #[test]
+    fn nothing_from_a_device_steers_a_terminal() {
+        assert_eq!(printable("RTU\u{1b}[2J\n\u{202e}x °F"), "RTU\\u{1b}[2J\\n\\u{202e}x °F");
+        let json = json_text(&Json::from("a\u{1b}\u{9b}b\u{7f}"));
+        assert_eq!(json, "\"a\\u001b\\u009bb\\u007f\"");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), "a\u{1b}\u{9b}b\u{7f}");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let numbers = [0.0, 0.0012, -0.5, 12.345, 123.45, 12345.6].map(number);
+        assert_eq!(numbers, ["0.00", "1.2e-3", "-0.50", "12.35", "123.5", "12346"]);
+        assert_eq!([999, 1_000, 1_234_567].map(thousands), ["999", "1,000", "1,234,567"]);
+        assert_eq!([59_000, 3_600_000, 7_260_000, 180_000_000].map(short_duration), ["59 s", "60 min", "2 h 01 min", "2 d 2 h"]);
+    }
+}

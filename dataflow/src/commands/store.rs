@@ -1,0 +1,178 @@
+//! `store`: what a store holds, as lines, as tables, checked, or removed.
+
+mod dump;
+mod verify;
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, Subcommand};
+use connectors::Store;
+use model::tables::{Kind, TABLES, Table};
+use serde_json::json;
+
+use crate::commands::WrongUse;
+use crate::commands::common::{StoreArgument, json_pretty, table, table_text, thousands};
+
+/// Shown under `--help`.
+pub const EXAMPLES: &str = "Examples:
+  dataflow store dump --store sqlite:day.db --table anomaly_events
+  dataflow store schema
+  dataflow store verify --store sqlite:day.db
+  dataflow store clear --store sqlite:day.db --yes";
+
+/// Arguments of `store`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct StoreArguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum Action {
+    /// Print every row of every table as JSON lines in key order
+    #[command(after_help = "Example:\n  dataflow store dump --store sqlite:day.db --table device_state_snapshots")]
+    Dump {
+        #[command(flatten)]
+        store: StoreArgument,
+        /// Only this table; checkpoints, idle_marks and controls are printed only when named
+        #[arg(long, value_name = "NAME")]
+        table: Vec<String>,
+    },
+    /// Print the tables with their columns, keys and rows
+    #[command(after_help = "Example:\n  dataflow store schema --store sqlite:day.db")]
+    Schema {
+        #[command(flatten)]
+        store: StoreArgument,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Remove everything: all rows, checkpoints and marks
+    #[command(after_help = "Example:\n  dataflow store clear --store sqlite:day.db --yes")]
+    Clear {
+        #[command(flatten)]
+        store: StoreArgument,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Count rows by day, look for missing windows and for rows that do not fit; exit code 1 where something is wrong
+    #[command(after_help = "Example:\n  dataflow store verify --store sqlite:day.db")]
+    Verify {
+        #[command(flatten)]
+        store: StoreArgument,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// Does one of them.
+///
+/// # Errors
+/// Wrong use, or a store that fails.
+pub fn run(arguments: &StoreArguments) -> anyhow::Result<ExitCode> {
+    match &arguments.action {
+        Action::Dump { store, table } => dump::run(store, table),
+        Action::Schema { store, json } => schema(store, *json),
+        Action::Clear { store, yes } => clear(store, *yes),
+        Action::Verify { store, json } => verify::run(store, *json),
+    }
+}
+
+fn cql(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Text => "text",
+        Kind::Bigint => "bigint",
+        Kind::Int => "int",
+        Kind::Double => "double",
+        Kind::Boolean => "boolean",
+        Kind::Timestamp => "timestamp",
+        Kind::Blob => "blob",
+        Kind::Map => "map<text, double>",
+        Kind::Stats => "map<text, frozen<map<text, double>>>",
+        Kind::Texts => "list<text>",
+        Kind::Doubles => "list<double>",
+        Kind::Vector => "vector<float, 384>",
+        Kind::Timeuuid => "timeuuid",
+    }
+}
+
+fn key_role(table: &Table, at: usize) -> &'static str {
+    if at < table.partition_columns {
+        "partition"
+    } else if at < table.key_columns {
+        "clustering"
+    } else {
+        ""
+    }
+}
+
+fn count(store: &mut dyn Store, table: &'static Table) -> anyhow::Result<u64> {
+    store.count(table.id).with_context(|| format!("could not count table {:?}", table.name))
+}
+
+fn schema(argument: &StoreArgument, as_json: bool) -> anyhow::Result<ExitCode> {
+    let mut store = argument.open()?;
+    let mut tables = Vec::new();
+    let mut text = String::new();
+    for known in TABLES {
+        let rows = count(store.as_mut(), known)?;
+        let columns = known.columns.iter().enumerate();
+        tables.push(json!({
+            "table": known.name,
+            "rows": rows,
+            "columns": columns.clone().map(|(at, column)| {
+                json!({"name": column.name, "type": cql(column.kind), "key": key_role(known, at)})
+            }).collect::<Vec<_>>(),
+        }));
+        let mut shown = table(&["", "column", "type", "key"], &[]);
+        for (at, column) in columns {
+            shown.add_row(["", column.name, cql(column.kind), key_role(known, at)]);
+        }
+        writeln!(text, "{} ({} rows)\n{}", known.name, thousands(rows), table_text(&shown))?;
+    }
+    if as_json {
+        println!("{}", json_pretty(&json!(tables)));
+    } else {
+        print!("{text}");
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn clear(argument: &StoreArgument, yes: bool) -> anyhow::Result<ExitCode> {
+    let url = argument.url()?;
+    let mut store = argument.open()?;
+    let mut shown = table(&["", "table", "rows"], &[2]);
+    let mut rows = 0;
+    for known in TABLES {
+        let count = count(store.as_mut(), known)?;
+        rows += count;
+        shown.add_row([String::new(), known.name.to_owned(), thousands(count)]);
+    }
+    let warning = format!(
+        "store {url} holds {} rows; clearing removes all of them with the checkpoints, for good:\n{}",
+        thousands(rows),
+        table_text(&shown)
+    );
+    if !yes {
+        if !std::io::stdin().is_terminal() {
+            bail!(WrongUse(format!("{warning}nobody can be asked here; add --yes to clear it")));
+        }
+        eprint!("{warning}Clear it? [y/N] ");
+        std::io::stderr().flush().context("could not ask")?;
+        let mut answer = String::new();
+        std::io::stdin().lock().read_line(&mut answer).context("could not read the answer")?;
+        if !matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
+            eprintln!("nothing was removed");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    store.clear().with_context(|| format!("could not clear store {url:?}"))?;
+    println!("removed {} rows and the checkpoints of store {url}", thousands(rows));
+    Ok(ExitCode::SUCCESS)
+}
