@@ -14,14 +14,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Records read and rows made of them.
-    pub fn read(&self, records: u64, rows: usize) {
+    /// Records read.
+    pub fn read(&self, records: u64) {
         self.records.fetch_add(records, Relaxed);
-        self.rows_under_way.fetch_add(rows, Relaxed);
     }
 
-    /// Further rows on their way to the store.
-    pub fn rows_made(&self, rows: usize) {
+    /// Rows that have come to the process of the store. In the other processes nothing is counted: there the windows under
+    /// way are the bound.
+    pub fn rows_received(&self, rows: usize) {
         self.rows_under_way.fetch_add(rows, Relaxed);
     }
 

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use connectors::{Checkpoint, IdleMark, Store};
+use connectors::{Checkpoint, IdleMark, Store, StoreError};
 use model::{Row, tables::TableId};
 
 /// One thing to make durable.
@@ -117,22 +118,46 @@ fn serve(store: &mut dyn Store, inbox: &Receiver<Order>) -> Result<(), String> {
                         Err(_) => break,
                     }
                 }
-                store.write(&newest_only(rows)).map_err(|error| error.to_string())?;
+                let rows = newest_only(rows);
+                persist(|| store.write(&rows))?;
                 for (reply, ticket) in replies {
                     let _ = reply.send(ticket); // a worker that ended no longer asks
                 }
             }
             Work::Checkpoint(checkpoint) => {
-                store.write_checkpoint(&checkpoint).map_err(|error| error.to_string())?;
+                persist(|| store.write_checkpoint(&checkpoint))?;
                 let _ = order.reply.send(order.ticket);
             }
             Work::Marks(marks) => {
-                store.write_marks(&marks).map_err(|error| error.to_string())?;
+                persist(|| store.write_marks(&marks))?;
                 let _ = order.reply.send(order.ticket);
             }
         }
     }
     Ok(())
+}
+
+/// How long a store that is away is asked again before the job ends; the next start resumes.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Tries again what may pass by itself (a full disk, a locked file), with pauses that double from 100 ms to 5 s.
+fn persist(mut attempt: impl FnMut() -> Result<(), StoreError>) -> Result<(), String> {
+    let began = Instant::now();
+    let mut pause = Duration::from_millis(100);
+    loop {
+        match attempt() {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_passing() && began.elapsed() < PATIENCE => {
+                tracing::warn!(%error, retry_in_ms = pause.as_millis(), "the store refused, and is asked again");
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(Duration::from_secs(5));
+            }
+            Err(error) if error.is_passing() => {
+                return Err(format!("{error} (asked again for {} s)", PATIENCE.as_secs()));
+            }
+            Err(error) => return Err(error.to_string()),
+        }
+    }
 }
 
 /// Of several writes to one key in a transaction only the last with the highest version is worth a statement: totals and

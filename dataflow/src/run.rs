@@ -134,11 +134,17 @@ pub fn run(
     let guards =
         timely::execute(timely_config, move |worker| work(worker, &for_workers)).map_err(|error| anyhow!(error))?;
     let mut outcomes = Vec::new();
-    let mut failure = None;
+    let mut failure: Option<anyhow::Error> = None;
     for result in guards.join() {
         match result {
             Ok(Ok(outcome)) => outcomes.push(outcome),
-            Ok(Err(error)) => failure = failure.or(Some(error)),
+            Ok(Err(error)) => {
+                // The cause stands before those who only heard of it.
+                failure = match failure {
+                    Some(earlier) if !earlier.is::<AnotherFailed>() => Some(earlier),
+                    _ => Some(error),
+                }
+            }
             Err(panic) => failure = failure.or_else(|| Some(anyhow!("worker panicked: {panic}"))),
         }
     }
@@ -203,6 +209,11 @@ struct Process {
     began: Instant,
 }
 
+/// A worker gave up because another one did.
+#[derive(Debug, thiserror::Error)]
+#[error("another worker of the job failed")]
+struct AnotherFailed;
+
 type WorkerOutcome = (Status, Option<Manifest>, u64);
 
 /// How long a worker sleeps when nothing calls it.
@@ -234,13 +245,23 @@ fn work_to_the_end(worker: &mut Worker, process: &Process) -> anyhow::Result<Wor
         };
     let mut job = Job::build(worker, &process.config, &start, queue, process.threads, Arc::clone(&process.progress))?;
     drop(start);
+    let mut stopping_since_ms = None;
     loop {
         worker.step_or_park(Some(PARK));
         if process.failed.load(Ordering::SeqCst) {
-            bail!("another worker failed");
+            bail!(AnotherFailed);
         }
         let now_ms = i64::try_from(process.began.elapsed().as_millis()).unwrap_or(i64::MAX);
-        let status = job.step(now_ms, process.stop.load(Ordering::SeqCst))?;
+        let stop = process.stop.load(Ordering::SeqCst);
+        if stop {
+            let stopping_ms = *stopping_since_ms.get_or_insert(now_ms);
+            if now_ms - stopping_ms > process.config.settings.drain_timeout_ms {
+                bail!(
+                    "the job did not come to rest within drain_timeout; the next start resumes from the last checkpoint"
+                );
+            }
+        }
+        let status = job.step(now_ms, stop)?;
         if status != Status::Running {
             if status == Status::Stopped {
                 // Lets the other processes hear of it before the connections close.

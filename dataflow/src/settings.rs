@@ -30,6 +30,9 @@ pub struct JobSettings {
     /// Wall time between checkpoints.
     #[serde(rename = "checkpoint_interval", with = "duration")]
     pub checkpoint_interval_ms: i64,
+    /// How long a job that is asked to stop may take to come to rest.
+    #[serde(rename = "drain_timeout", with = "duration")]
+    pub drain_timeout_ms: i64,
     /// How many windows may be under way between reading and the store.
     pub ahead_windows: usize,
     /// How many rows may be under way between reading and the store.
@@ -60,6 +63,7 @@ impl Default for JobSettings {
             max_devices: 1_000_000,
             max_metrics: 200,
             checkpoint_interval_ms: 60_000,
+            drain_timeout_ms: 30_000,
             ahead_windows: 32,
             ahead_rows: 20_000,
             aggregate: Aggregation::Mean,

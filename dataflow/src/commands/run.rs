@@ -23,6 +23,7 @@ use crate::progress::Progress;
 use crate::run::Outcome;
 
 pub use source::open as open_source;
+pub use summary::{cpu_seconds, peak_rss_bytes};
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
@@ -93,6 +94,9 @@ pub struct RunArguments {
     /// Wall time between checkpoints
     #[arg(long, value_name = "DURATION", help_heading = "Settings")]
     pub checkpoint_interval: Option<String>,
+    /// How long a job that is asked to stop may take to come to rest
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub drain_timeout: Option<String>,
     /// Windows under way between reading and the store
     #[arg(long, value_name = "N", help_heading = "Settings")]
     pub ahead_windows: Option<String>,
@@ -129,6 +133,7 @@ impl RunArguments {
             ("max_devices", &self.max_devices),
             ("max_metrics", &self.max_metrics),
             ("checkpoint_interval", &self.checkpoint_interval),
+            ("drain_timeout", &self.drain_timeout),
             ("ahead_windows", &self.ahead_windows),
             ("ahead_rows", &self.ahead_rows),
             ("aggregate", &self.aggregate),

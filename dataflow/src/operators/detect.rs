@@ -136,7 +136,6 @@ pub fn detect<'scope>(
                     let mut rows = Vec::new();
                     judge(window_ms, stash.remove(&window_ms), &mut devices, &mut context, &shared, &mut rows);
                     if !rows.is_empty() {
-                        shared.progress.rows_made(rows.len());
                         output.session(&at).give_container(&mut rows);
                     }
                 }

@@ -393,7 +393,6 @@ fn poll_partition(
     let catalogue = Catalogue::builtin();
     let mut inner = std::mem::replace(&mut partition.reader, Box::new(Nothing));
     let mut records = 0;
-    let mut rows = 0;
     let poll = inner.poll(RECORDS_A_POLL, &mut |event| match event {
         Event::Mark { offset, watermark_ms } => {
             if !reader.faults.forget_marks {
@@ -403,11 +402,11 @@ fn poll_partition(
         Event::Message(message) => {
             records += 1;
             partition.end_reached = false;
-            rows += take(partition, reader, ledger, catalogue, &message, turn);
+            take(partition, reader, ledger, catalogue, &message, turn);
         }
     });
     partition.reader = inner;
-    progress.read(records, rows);
+    progress.read(records);
     Ok(poll?)
 }
 
@@ -420,7 +419,7 @@ impl PartitionReader for Nothing {
     }
 }
 
-/// Takes one record: its stamp, its fate, what follows from it. Returns how many rows it gives.
+/// Takes one record: its stamp, its fate, what follows from it.
 fn take(
     partition: &mut Partition,
     reader: &mut Reader,
@@ -428,7 +427,7 @@ fn take(
     catalogue: &'static Catalogue,
     record: &connectors::SourceMessage<'_>,
     turn: &mut Turn,
-) -> usize {
+) {
     let settings = &reader.settings;
     partition.apply_marks(record.offset);
     let before_ms = partition.watermark_ms;
@@ -441,7 +440,7 @@ fn take(
             ledger.at(before_stamp_ms).skipped += 1;
             tick_other(&mut reader.newest_other_ms, before_stamp_ms, turn);
         }
-        return 0;
+        return;
     };
     let usable = decode(bytes, settings.max_message_bytes).and_then(|message| {
         check_time(&message, record.broker_ms, settings)?;
@@ -454,16 +453,16 @@ fn take(
         Err(rejected) => {
             partition.note_first(before_stamp_ms, record.offset);
             if covered(before_stamp_ms) {
-                return 0;
+                return;
             }
             ledger.at(before_stamp_ms).dead_lettered += 1;
             tick_other(&mut reader.newest_other_ms, before_stamp_ms, turn);
             if !reader.store_rows {
-                return 0;
+                return;
             }
             let row = rows::dead_letter(&reader.topic, partition.number, record, &rejected);
             at_stamp(&mut turn.rows, before_stamp_ms).push(row);
-            return 1;
+            return;
         }
     };
     let window_ms = window_start(message.timestamp_ms, settings.window_ms);
@@ -488,12 +487,10 @@ fn take(
         turn.introductions.push(partition.interner.introduce(series.at));
     }
     if covered(stamp_ms) {
-        return 0;
+        return;
     }
     let entry = partition.interner.entry(series.at);
-    let mut given = 0;
     if reader.store_rows {
-        given += 1;
         let row = rows::raw(&message, entry, partition.number, record, late);
         at_stamp(&mut turn.rows, stamp_ms).push(row);
     }
@@ -501,11 +498,10 @@ fn take(
         ledger.at(stamp_ms).late += 1;
         tick_other(&mut reader.newest_other_ms, stamp_ms, turn);
         if reader.store_rows {
-            given += 1;
             let row = rows::late(&message, partition.number, record, before_ms - window_ends_ms);
             at_stamp(&mut turn.rows, stamp_ms).push(row);
         }
-        return given;
+        return;
     }
     at_stamp(&mut turn.readings, window_ms).push(Reading {
         series: entry.series,
@@ -521,7 +517,6 @@ fn take(
             turn.ticks.push(Tick { stamp_ms: window_ms, has_reading: true });
         }
     }
-    given
 }
 
 /// The last checkpoint of a run lies behind every stamp, so the newest one is told even where no reading has it.

@@ -87,6 +87,7 @@ pub fn write<'scope>(
             input.for_each_stamp(|cap, batches| {
                 for batch in batches {
                     let rows = std::mem::take(batch);
+                    progress.rows_received(rows.len());
                     match waiting.back_mut() {
                         // The earlier capability covers the later rows: they only become durable later than needed.
                         Some((held, full)) if full.len() + rows.len() <= ROWS_A_BATCH => {
