@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use dataflow::commands;
 
 /// Watches fleets of building equipment: states, verdicts and incidents from a stream of readings.
@@ -19,8 +19,27 @@ struct Arguments {
 enum Command {
     /// Run the job (also without this word).
     Run(Box<commands::run::RunArguments>),
+    /// Measure how many messages a CPU-second goes through.
     /// Replay cases and compare what comes of them.
     Replay(commands::replay::ReplayArguments),
+    /// Print, check or clear a store.
+    Store(commands::store::StoreArguments),
+    /// List incidents.
+    Incidents(commands::incidents::IncidentsArguments),
+    /// List messages that could not be used.
+    DeadLetters(commands::dead_letters::DeadLettersArguments),
+    /// List devices and what is normal for each.
+    Profiles(commands::profiles::ProfilesArguments),
+    /// Print or check all settings.
+    Config(commands::config::ConfigArguments),
+    /// Print what a shell needs to complete arguments.
+    Completions(commands::completions::CompletionsArguments),
+    /// Simulate a fleet: messages for a file or stdout, with labels of the faults.
+    Simulate(Box<commands::simulate::SimulateArguments>),
+    /// Turn other people's tables into messages.
+    Convert(commands::convert::ConvertArguments),
+    /// Make a scenario of a slice of a recording.
+    Record(commands::record::RecordArguments),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +58,15 @@ fn main() -> ExitCode {
         None => commands::run::run(&arguments.run),
         Some(Command::Run(run)) => commands::run::run(&run),
         Some(Command::Replay(replay)) => commands::replay::run(&replay),
+        Some(Command::Store(store)) => commands::store::run(&store),
+        Some(Command::Incidents(incidents)) => commands::incidents::run(&incidents),
+        Some(Command::DeadLetters(dead_letters)) => commands::dead_letters::run(&dead_letters),
+        Some(Command::Profiles(profiles)) => commands::profiles::run(&profiles),
+        Some(Command::Config(config)) => commands::config::run(&config),
+        Some(Command::Completions(completions)) => commands::completions::run(&completions, Arguments::command()),
+        Some(Command::Simulate(simulate)) => commands::simulate::run(&simulate),
+        Some(Command::Convert(convert)) => commands::convert::run(&convert),
+        Some(Command::Record(record)) => commands::record::run(&record),
     };
     match result {
         Ok(code) => code,

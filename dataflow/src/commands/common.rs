@@ -32,9 +32,9 @@ impl StoreArgument {
     pub fn url(&self) -> anyhow::Result<String> {
         match &self.store {
             Some(url) => Ok(url.clone()),
-            None => Ok(config::load(None, std::env::vars(), &[])
-                .map_err(|error| WrongUse(format!("{error:#}")))?
-                .store),
+            None => {
+                Ok(config::load(None, std::env::vars(), &[]).map_err(|error| WrongUse(format!("{error:#}")))?.store)
+            }
         }
     }
 
@@ -356,6 +356,9 @@ mod tests {
         let numbers = [0.0, 0.0012, -0.5, 12.345, 123.45, 12345.6].map(number);
         assert_eq!(numbers, ["0.00", "1.2e-3", "-0.50", "12.35", "123.5", "12346"]);
         assert_eq!([999, 1_000, 1_234_567].map(thousands), ["999", "1,000", "1,234,567"]);
-        assert_eq!([59_000, 3_600_000, 7_260_000, 180_000_000].map(short_duration), ["59 s", "60 min", "2 h 01 min", "2 d 2 h"]);
+        assert_eq!(
+            [59_000, 3_600_000, 7_260_000, 180_000_000].map(short_duration),
+            ["59 s", "60 min", "2 h 01 min", "2 d 2 h"]
+        );
     }
 }

@@ -1,7 +1,17 @@
 //! One command a file. A command returns 0 when all is fine and 1 when it found a problem; wrong use is 2.
 
+pub mod common;
+pub mod completions;
+pub mod config;
+pub mod convert;
+pub mod dead_letters;
+pub mod incidents;
+pub mod profiles;
+pub mod record;
 pub mod replay;
 pub mod run;
+pub mod simulate;
+pub mod store;
 
 /// Wrong use: arguments or configuration that can't be meant. Everything else that fails is a problem found on the way.
 #[derive(Debug, thiserror::Error)]

@@ -22,7 +22,7 @@ use crate::job::{JobConfig, Status};
 use crate::progress::Progress;
 use crate::run::Outcome;
 
-pub use source::open as open_source;
+pub use source::{labels_of, open as open_source};
 pub use summary::{cpu_seconds, peak_rss_bytes};
 
 /// Shown under `--help`.

@@ -1,0 +1,182 @@
+//! `config`: all settings as they hold, and whether they can.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use toml::{Table, Value};
+
+use crate::commands::WrongUse;
+use crate::commands::common::json_pretty;
+use crate::config::{self, Config};
+
+/// Shown under `--help`.
+pub const EXAMPLES: &str = "Examples:
+  dataflow config print > plenum.toml
+  dataflow config validate --config plenum.toml";
+
+/// Arguments of `config`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct ConfigArguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum Action {
+    /// Print all settings as TOML: defaults, file, environment and flags joined; secrets are masked
+    #[command(
+        after_help = "Example:\n  dataflow config print --config plenum.toml --set detectors.warm_up_windows=120"
+    )]
+    Print {
+        #[command(flatten)]
+        layers: Layers,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check all settings; exit code 1 where something is wrong
+    #[command(after_help = "Example:\n  dataflow config validate --config plenum.toml")]
+    Validate {
+        #[command(flatten)]
+        layers: Layers,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[derive(Args, Clone, Debug)]
+struct Layers {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A setting, such as window=30s or detectors.warm_up_windows=120
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl Layers {
+    fn load(&self) -> anyhow::Result<Config> {
+        let mut flags = Vec::new();
+        for pair in &self.set {
+            let (key, value) =
+                pair.split_once('=').ok_or_else(|| WrongUse(format!("flag --set: {pair:?} is not KEY=VALUE")))?;
+            flags.push((key.trim().to_owned(), value.trim().to_owned()));
+        }
+        config::load(self.config.as_deref(), std::env::vars(), &flags)
+            .map_err(|error| WrongUse(format!("{error:#}")).into())
+    }
+}
+
+/// Prints or checks settings.
+///
+/// # Errors
+/// [`WrongUse`] where `print` can't read them.
+pub fn run(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
+    match &arguments.action {
+        Action::Print { layers, json } => {
+            let mut table = Table::try_from(layers.load()?)?;
+            mask(&mut table);
+            if *json {
+                println!("{}", json_pretty(&serde_json::to_value(table)?));
+            } else {
+                print!("{}", toml::to_string(&table)?);
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Action::Validate { layers, json } => {
+            let problem = layers.load().and_then(|config| check(&config)).err().map(|error| format!("{error:#}"));
+            match (&problem, json) {
+                (_, true) => println!("{}", json_pretty(&json!({"valid": problem.is_none(), "problem": problem}))),
+                (None, false) => println!("configuration is valid"),
+                (Some(problem), false) => eprintln!("error: {problem}"),
+            }
+            Ok(if problem.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+    }
+}
+
+/// What the settings alone can't know: whether their names mean anything to this build.
+fn check(config: &Config) -> anyhow::Result<()> {
+    crate::commands::run::embedder(&config.embedder)?;
+    let wrong = |what, url: &String, known| WrongUse(format!("{what} {url:?} is none of {known}"));
+    if !matches!(config.source.split_once(':'), Some(("scenario" | "file", rest)) if !rest.is_empty()) {
+        return Err(wrong("source", &config.source, "scenario:NAME, file:PATH").into());
+    }
+    let is_sqlite = config.store.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty());
+    if !is_sqlite && config.store != "null" {
+        return Err(wrong("store", &config.store, "sqlite:PATH, null").into());
+    }
+    Ok(udfs::check_catalogue(model::Catalogue::builtin())?)
+}
+
+/// What stands for a secret.
+const MASK: &str = "***";
+
+/// Replaces secrets: by their key, by being taken from the environment, or as the password inside an address.
+fn mask(table: &mut Table) {
+    for (key, value) in table.iter_mut() {
+        let key = key.to_lowercase();
+        let secret = ["password", "secret", "token"].iter().any(|word| key.contains(word));
+        mask_value(value, secret);
+    }
+}
+
+fn mask_value(value: &mut Value, secret: bool) {
+    match value {
+        Value::Table(inner) if !secret => mask(inner),
+        Value::Array(list) if !secret => list.iter_mut().for_each(|value| mask_value(value, false)),
+        Value::String(text) if secret || text.contains("${") => MASK.clone_into(text),
+        Value::String(text) => *text = mask_address(text),
+        _ if secret => *value = Value::String(MASK.to_owned()),
+        _ => {}
+    }
+}
+
+/// `scheme://user:password@host` without the password.
+fn mask_address(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let host_at = rest.find('/').unwrap_or(rest.len());
+    match rest[..host_at].rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
+        Some((user, host)) => format!("{scheme}://{user}:{MASK}@{host}{}", &rest[host_at..]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_masked_wherever_they_stand() {
+        let mut table: Table = r#"
+            store = "scylla://me:hunter2@db:9042/space"
+            window = "60s"
+            [kafka]
+            sasl_password = "hunter2"
+            topic = "${TOPIC}"
+            [[webhooks]]
+            url = "https://a.example/b@c"
+            api_token = 7
+        "#
+        .parse()
+        .unwrap();
+        mask(&mut table);
+        expect_test::expect![[r#"
+            store = "scylla://me:***@db:9042/space"
+            window = "60s"
+
+            [kafka]
+            sasl_password = "***"
+            topic = "***"
+
+            [[webhooks]]
+            api_token = "***"
+            url = "https://a.example/b@c"
+        "#]]
+        .assert_eq(&toml::to_string(&table).unwrap());
+    }
+}

@@ -1,0 +1,246 @@
+//! `incidents`: what was found, by start.
+
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use connectors::Store;
+use model::tables::TableId;
+use model::time::format_ms;
+use model::{Contribution, Method, Row, Severity, Value};
+use serde_json::json;
+
+use crate::commands::common::{
+    JsonList, StoreArgument, key, last_seen_ms, newest_ms, number, parse_time, printable, scan, short_duration,
+    short_time, table, table_text,
+};
+
+/// Shown under `--help`.
+pub const EXAMPLES: &str = "Examples:
+  dataflow incidents --store sqlite:day.db --severity critical
+  dataflow incidents --device RTU-002 --from 09:00 --to 12:00 --json";
+
+/// Arguments of `incidents`.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = EXAMPLES)]
+pub struct IncidentsArguments {
+    /// What to do; listing is all that there is
+    #[arg(value_name = "ACTION", value_parser = ["list"], default_value = "list", hide_default_value = true)]
+    action: String,
+    #[command(flatten)]
+    store: StoreArgument,
+    /// Only of this device
+    #[arg(long, value_name = "ID")]
+    device: Option<String>,
+    /// Only of at least this severity
+    #[arg(long, value_enum)]
+    severity: Option<Least>,
+    /// Only those that last into this time or later (RFC 3339, or HH:MM on the newest day)
+    #[arg(long, value_name = "TIME")]
+    from: Option<String>,
+    /// Only those that start before this time
+    #[arg(long, value_name = "TIME")]
+    to: Option<String>,
+    /// Only those that are not closed
+    #[arg(long)]
+    open: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// A lowest severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Least {
+    /// All.
+    Info,
+    /// Without those that one method alone found.
+    Warning,
+    /// The worst alone.
+    Critical,
+}
+
+/// An incident as the store has it.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Which device.
+    pub device_id: String,
+    /// Its type.
+    pub device_type: String,
+    /// `anomaly` and the like.
+    pub kind: String,
+    /// The highest severity.
+    pub severity: Severity,
+    /// Still lasting.
+    pub open: bool,
+    /// Start of the first anomalous window.
+    pub start_ms: i64,
+    /// End of the last one.
+    pub end_ms: i64,
+    /// When it was known.
+    pub detected_ms: i64,
+    /// Window of the peak.
+    pub peak_ms: i64,
+    /// Score of the peak.
+    pub peak_score: f64,
+    /// Methods that agreed.
+    pub methods: Vec<Method>,
+    /// Strongest first.
+    pub contributions: Vec<Contribution>,
+    /// Earlier states like the peak: time and cosine.
+    pub similar: Vec<(String, f64)>,
+    /// One line for a person.
+    pub summary: String,
+    /// `open`, or what people made of it.
+    pub resolution: String,
+}
+
+impl Stored {
+    /// Reads a row of `anomaly_events`; `None`: it is none.
+    pub fn of_row(row: &Row) -> Option<Stored> {
+        let text = |column| row.value(column).as_text().map(str::to_owned);
+        let severity = text("severity")?;
+        let flags =
+            ["path1_rules_triggered", "statistics_triggered", "path2_fingerprint_triggered", "path3_vector_triggered"];
+        let agreed = Method::ALL.into_iter().zip(flags).filter(|(_, flag)| *row.value(flag) == Value::Bool(true));
+        let similar = match (row.value("similar_times"), row.value("similar_scores")) {
+            (Value::Texts(times), Value::Doubles(scores)) => {
+                times.iter().cloned().zip(scores.iter().copied()).collect()
+            }
+            _ => Vec::new(),
+        };
+        Some(Stored {
+            device_id: text("device_id")?,
+            device_type: text("device_type").unwrap_or_default(),
+            kind: text("anomaly_type")?,
+            severity: [Severity::Info, Severity::Warning, Severity::Critical]
+                .into_iter()
+                .find(|known| known.name() == severity)?,
+            open: text("status")? == "open",
+            start_ms: row.value("started_at").as_int()?,
+            end_ms: row.value("ended_at").as_int()?,
+            detected_ms: row.value("detected_at").as_int()?,
+            peak_ms: row.value("snapshot_time").as_int()?,
+            peak_score: row.value("anomaly_score").as_double()?,
+            methods: agreed.map(|(method, _)| method).collect(),
+            contributions: serde_json::from_str(row.value("contributions").as_text()?).ok()?,
+            similar,
+            summary: text("detection_details").unwrap_or_default(),
+            resolution: text("resolution_status").unwrap_or_default(),
+        })
+    }
+
+    /// As people's programs read it.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({
+            "device_id": self.device_id,
+            "device_type": self.device_type,
+            "kind": self.kind,
+            "severity": self.severity.name(),
+            "status": if self.open { "open" } else { "closed" },
+            "start": format_ms(self.start_ms),
+            "end": format_ms(self.end_ms),
+            "duration_ms": self.end_ms - self.start_ms,
+            "detected_at": format_ms(self.detected_ms),
+            "peak_at": format_ms(self.peak_ms),
+            "peak_score": self.peak_score,
+            "methods": self.methods.iter().map(|method| method.name()).collect::<Vec<_>>(),
+            "contributions": self.contributions,
+            "similar": self.similar.iter()
+                .map(|(at, cosine)| json!({"at": at, "similarity": cosine})).collect::<Vec<_>>(),
+            "summary": self.summary,
+            "resolution": self.resolution,
+        })
+    }
+
+    /// The strongest metric with what was seen and expected.
+    pub fn reason(&self) -> String {
+        let Some(part) = self.contributions.first() else { return String::new() };
+        let expected = part.expected.map(|expected| format!(", expected {}", number(expected))).unwrap_or_default();
+        let unit = if part.unit.is_empty() { String::new() } else { format!(" {}", printable(&part.unit)) };
+        format!("{} {}{unit}{expected}", printable(&part.metric), number(part.observed))
+    }
+
+    /// Short names of the methods that agreed.
+    pub fn method_names(&self) -> String {
+        self.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// All incidents, or those of one device, by start.
+///
+/// # Errors
+/// If the store fails or holds something that is no incident.
+pub fn read(store: &mut dyn Store, device: Option<&str>) -> anyhow::Result<Vec<Stored>> {
+    let prefix: Vec<Value> = device.map(key).into_iter().collect();
+    let mut incidents = Vec::new();
+    scan(store, TableId::AnomalyEvents, &prefix, |row| {
+        let Some(incident) = Stored::of_row(row) else {
+            bail!("table \"anomaly_events\" holds a row that is no incident: {:?}", row.key());
+        };
+        incidents.push(incident);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    incidents.sort_by(|a, b| (a.start_ms, &a.device_id, &a.kind).cmp(&(b.start_ms, &b.device_id, &b.kind)));
+    Ok(incidents)
+}
+
+/// Lists incidents.
+///
+/// # Errors
+/// Wrong use, or a store that fails.
+pub fn run(arguments: &IncidentsArguments) -> anyhow::Result<ExitCode> {
+    let mut store = arguments.store.open()?;
+    let newest_ms = match &arguments.device {
+        Some(device) => Some(last_seen_ms(store.as_mut(), device)?),
+        None => newest_ms(store.as_mut())?,
+    };
+    let time = |text: &Option<String>| text.as_deref().map(|text| parse_time(text, newest_ms)).transpose();
+    let (from_ms, to_ms) = (time(&arguments.from)?, time(&arguments.to)?);
+    let least = match arguments.severity {
+        None | Some(Least::Info) => Severity::Info,
+        Some(Least::Warning) => Severity::Warning,
+        Some(Least::Critical) => Severity::Critical,
+    };
+    let mut incidents = read(store.as_mut(), arguments.device.as_deref())?;
+    incidents.retain(|incident| {
+        incident.severity >= least
+            && (incident.open || !arguments.open)
+            && from_ms.is_none_or(|from_ms| incident.end_ms > from_ms)
+            && to_ms.is_none_or(|to_ms| incident.start_ms < to_ms)
+    });
+    if arguments.json {
+        let mut list = JsonList::new(std::io::stdout().lock()).context("could not write to stdout")?;
+        incidents
+            .iter()
+            .try_for_each(|incident| list.push(&incident.to_json()))
+            .context("could not write to stdout")?;
+        list.finish().context("could not write to stdout")?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let text = if incidents.is_empty() { "No incidents.\n".to_owned() } else { to_text(&incidents) };
+    std::io::stdout().lock().write_all(text.as_bytes()).context("could not write to stdout")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn to_text(incidents: &[Stored]) -> String {
+    let header = ["device", "kind", "severity", "start", "end", "lasted", "seen at its peak", "methods", "summary"];
+    let mut shown = table(&header, &[5]);
+    for incident in incidents {
+        let end = if incident.open { "open".to_owned() } else { short_time(incident.end_ms) };
+        shown.add_row([
+            printable(&incident.device_id),
+            printable(&incident.kind),
+            incident.severity.name().to_owned(),
+            short_time(incident.start_ms),
+            end,
+            short_duration(incident.end_ms - incident.start_ms),
+            incident.reason(),
+            incident.method_names(),
+            printable(&incident.summary),
+        ]);
+    }
+    table_text(&shown)
+}
