@@ -20,6 +20,8 @@ enum Command {
     /// Run the job (also without this word).
     Run(Box<commands::run::RunArguments>),
     /// Measure how many messages a CPU-second goes through.
+    Bench(commands::bench::BenchArguments),
+    /// Measure how many messages a CPU-second goes through.
     /// Replay cases and compare what comes of them.
     Replay(commands::replay::ReplayArguments),
     /// Print, check or clear a store.
@@ -40,6 +42,10 @@ enum Command {
     Convert(commands::convert::ConvertArguments),
     /// Make a scenario of a slice of a recording.
     Record(commands::record::RecordArguments),
+    /// Show why a state was judged as it was, with the numbers to redo it.
+    Explain(commands::explain::ExplainArguments),
+    /// Find states like this one: has it happened before?
+    Similar(commands::similar::SimilarArguments),
 }
 
 fn main() -> ExitCode {
@@ -57,6 +63,7 @@ fn main() -> ExitCode {
     let result = match arguments.command {
         None => commands::run::run(&arguments.run),
         Some(Command::Run(run)) => commands::run::run(&run),
+        Some(Command::Bench(bench)) => commands::bench::run(&bench),
         Some(Command::Replay(replay)) => commands::replay::run(&replay),
         Some(Command::Store(store)) => commands::store::run(&store),
         Some(Command::Incidents(incidents)) => commands::incidents::run(&incidents),
@@ -67,6 +74,8 @@ fn main() -> ExitCode {
         Some(Command::Simulate(simulate)) => commands::simulate::run(&simulate),
         Some(Command::Convert(convert)) => commands::convert::run(&convert),
         Some(Command::Record(record)) => commands::record::run(&record),
+        Some(Command::Explain(explain)) => commands::explain::run(&explain),
+        Some(Command::Similar(similar)) => commands::similar::run(&similar),
     };
     match result {
         Ok(code) => code,

@@ -1,15 +1,18 @@
 //! One command a file. A command returns 0 when all is fine and 1 when it found a problem; wrong use is 2.
 
+pub mod bench;
 pub mod common;
 pub mod completions;
 pub mod config;
 pub mod convert;
 pub mod dead_letters;
+pub mod explain;
 pub mod incidents;
 pub mod profiles;
 pub mod record;
 pub mod replay;
 pub mod run;
+pub mod similar;
 pub mod simulate;
 pub mod store;
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -36,8 +36,8 @@ use crate::settings::JobSettings;
 pub enum Feed {
     /// Messages.
     Messages(Arc<Held>),
-    /// Decoded readings by partition; each worker takes its own.
-    Decoded(Mutex<Vec<Option<Decoded>>>),
+    /// Decoded readings by partition.
+    Decoded(Arc<Vec<Decoded>>),
 }
 
 /// What to run.
@@ -59,8 +59,7 @@ pub struct Part {
 /// # Errors
 /// The input can't be read.
 pub fn run(part: Part, workers: usize) -> anyhow::Result<Totals> {
-    let communication =
-        if workers > 1 { Communication::Process(workers) } else { Communication::Thread };
+    let communication = if workers > 1 { Communication::Process(workers) } else { Communication::Thread };
     let part = Arc::new(part);
     let config = timely::Config { communication, worker: timely::WorkerConfig::default() };
     let guards = timely::execute(config, move |worker| work(worker, &part)).map_err(|error| anyhow!(error))?;
@@ -74,7 +73,6 @@ pub fn run(part: Part, workers: usize) -> anyhow::Result<Totals> {
 fn work(worker: &mut Worker, part: &Part) -> anyhow::Result<Totals> {
     let (index, peers) = (worker.index(), worker.peers());
     let ledger = Rc::new(RefCell::new(Ledger::default()));
-    let counted = Rc::new(RefCell::new(0));
     let durable = ProbeHandle::new();
     let start = Start::default();
     let progress = Arc::new(Progress::default());
@@ -86,18 +84,13 @@ fn work(worker: &mut Worker, part: &Part) -> anyhow::Result<Totals> {
     }
     worker.dataflow::<i64, _, _>(|scope| {
         let streams = match (&part.feed, &reader) {
-            (Feed::Decoded(all), _) => {
-                let mut all = all.lock().expect("no worker panics while it takes its partitions");
-                let ours = all.iter_mut().enumerate().filter(|(at, _)| at % peers == index);
-                let ours = ours.map(|(_, decoded)| decoded.take().expect("a partition has one worker")).collect();
-                replay(scope, ours, part.settings.clone(), durable.clone(), Rc::clone(&counted))
-            }
+            (Feed::Decoded(all), _) => replay(scope, all, (index, peers), part.settings.clone(), durable.clone()),
             (Feed::Messages(_), Some(reader)) => {
                 read(scope, Rc::clone(reader), Rc::clone(&ledger), durable.clone(), Arc::clone(&progress), true)
             }
             (Feed::Messages(_), None) => unreachable!("messages have a reader"),
         };
-        behind(part, streams, &start, &ledger, &progress, (&durable, &counted));
+        behind(part, streams, &start, &ledger, &progress, &durable);
     });
     while !durable.done() {
         worker.step_or_park(Some(Duration::from_millis(1)));
@@ -105,10 +98,7 @@ fn work(worker: &mut Worker, part: &Part) -> anyhow::Result<Totals> {
             return Err(error);
         }
     }
-    let mut totals = ledger.borrow_mut().below(i64::MAX);
-    if part.stage == Stage::Decode {
-        totals.windowed = *counted.borrow();
-    }
+    let totals = ledger.borrow_mut().below(i64::MAX);
     Ok(totals)
 }
 
@@ -119,19 +109,17 @@ fn behind<'scope>(
     start: &Start,
     ledger: &Rc<RefCell<Ledger>>,
     progress: &Arc<Progress>,
-    (durable, counted): (&ProbeHandle<i64>, &Rc<RefCell<u64>>),
+    durable: &ProbeHandle<i64>,
 ) {
     if part.stage == Stage::Decode {
-        let decoded_counts = matches!(part.feed, Feed::Decoded(_));
-        let counted = Rc::clone(counted);
-        streams
-            .readings
-            .inspect_batch(move |_stamp_ms, batch| {
-                if !decoded_counts {
-                    *counted.borrow_mut() += batch.len() as u64;
-                }
-            })
-            .probe_with(durable);
+        let ledger = Rc::clone(ledger);
+        // The stamp does not matter: only the end's totals are asked for.
+        let counted = streams.readings.inspect_core(move |event| {
+            if let Ok((_stamps, batch)) = event {
+                ledger.borrow_mut().at(i64::MIN).windowed += batch.len() as u64;
+            }
+        });
+        counted.probe_with(durable);
         return;
     }
     let context = Context {
@@ -144,13 +132,8 @@ fn behind<'scope>(
     let mut directory = Directory::default();
     let devices = Devices::resume(Vec::new(), &mut directory, &context);
     let directory = Rc::new(RefCell::new(directory));
-    let closed = window(
-        streams.readings,
-        streams.introductions,
-        Rc::clone(&directory),
-        Rc::clone(ledger),
-        Faults::default(),
-    );
+    let closed =
+        window(streams.readings, streams.introductions, Rc::clone(&directory), Rc::clone(ledger), Faults::default());
     if part.stage == Stage::Windows {
         closed.probe_with(durable);
         return;
@@ -159,8 +142,7 @@ fn behind<'scope>(
     let controls = control.to_stream(closed.scope());
     // No cut will ever be announced.
     control.close();
-    let shared =
-        Shared { directory, ledger: Rc::clone(ledger), saved: Rc::default(), progress: Arc::clone(progress) };
+    let shared = Shared { directory, ledger: Rc::clone(ledger), saved: Rc::default(), progress: Arc::clone(progress) };
     detect(
         closed,
         streams.ticks.broadcast(),

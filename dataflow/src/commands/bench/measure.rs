@@ -2,15 +2,14 @@
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
 use connectors::{NullStore, SqliteStore, Store};
 use model::message::decode;
 use model::tables::TableId;
-use scenarios::cache::Layout;
 use serde::{Deserialize, Serialize};
 use udfs::MonitorConfig;
 
@@ -18,7 +17,7 @@ use super::graph::{self, Feed, Part};
 use super::prepare::{self, Amount, Decoded, Expected};
 use super::source::Held;
 use super::{Case, Stage};
-use crate::commands::run::{cpu_seconds, embedder, peak_rss_bytes};
+use crate::commands::run::{cpu_seconds, peak_rss_bytes};
 use crate::faults::Faults;
 use crate::job::{JobConfig, Status};
 use crate::ledger::Totals;
@@ -84,16 +83,11 @@ pub fn measure(case: &Case, amount: Amount) -> anyhow::Result<Measured> {
             // Whatever is no reading on time never gets into the cache.
             let expected = Expected { late: 0, dead_lettered: 0, skipped: 0, ..all };
             let messages = expected.windowed + expected.duplicate;
-            let partitions = load(&topic, &settings, layout, &folder)?;
+            let partitions = Arc::new(prepare::decoded(&topic, &settings, layout, &folder.0)?);
             drop(topic);
-            let partitions = Mutex::new(partitions);
             let bare = || pass_bare(&partitions);
-            around(
-                messages,
-                &bare,
-                || run_decoded(case, &partitions, &settings),
-                |run| run.is(&expected, case.stage),
-            )
+            let feed = Feed::Decoded(Arc::clone(&partitions));
+            around(messages, &bare, || run_part(case, feed, &settings), |run| run.is(&expected, case.stage))
         }
     }
 }
@@ -185,11 +179,10 @@ fn parse_bare(topic: &Held, settings: &JobSettings) -> u64 {
 }
 
 /// The ceiling for decoded readings: each one loaded.
-fn pass_bare(partitions: &Mutex<Vec<Option<Decoded>>>) -> u64 {
-    let mut partitions = partitions.lock().expect("no thread panics while it passes");
+fn pass_bare(partitions: &[Decoded]) -> u64 {
     let (mut messages, mut sum, mut mixed) = (0, 0.0, 0);
-    for decoded in partitions.iter_mut().flatten() {
-        for record in decoded.records.view().iter() {
+    for decoded in partitions {
+        for record in decoded.lock().view().iter() {
             messages += 1;
             sum += record.value;
             mixed ^= record.series ^ record.ts.cast_unsigned() ^ u64::from(record.route);
@@ -199,28 +192,17 @@ fn pass_bare(partitions: &Mutex<Vec<Option<Decoded>>>) -> u64 {
     messages
 }
 
-fn load(topic: &Held, settings: &JobSettings, layout: Layout, folder: &Folder) -> anyhow::Result<Vec<Option<Decoded>>> {
-    Ok(prepare::decoded(topic, settings, layout, &folder.0)?.into_iter().map(Some).collect())
-}
-
-fn part(case: &Case, feed: Feed, settings: &JobSettings) -> anyhow::Result<Part> {
-    let embedder = if case.stage >= Stage::Embedding { embedder("projection")? } else { None };
-    Ok(Part { stage: case.stage, feed, settings: settings.clone(), monitor: MonitorConfig::default(), embedder })
-}
-
-fn run_decoded(
-    case: &Case,
-    partitions: &Mutex<Vec<Option<Decoded>>>,
-    settings: &JobSettings,
-) -> anyhow::Result<Run> {
-    todo(case, partitions, settings)
+/// The part of the graph up to the case's stage.
+fn run_part(case: &Case, feed: Feed, settings: &JobSettings) -> anyhow::Result<Run> {
+    let (settings, monitor) = (settings.clone(), MonitorConfig::default());
+    let part = Part { stage: case.stage, feed, settings, monitor, embedder: case.stage.embedder()? };
+    Ok(Run { totals: graph::run(part, case.workers)?, rows: None })
 }
 
 /// Messages up to windows run in a part of the graph, and everything beyond in the whole job, checkpoints included.
 fn run_messages(case: &Case, topic: &Arc<Held>, settings: &JobSettings, folder: &Folder) -> anyhow::Result<Run> {
     if case.stage <= Stage::Windows {
-        let totals = graph::run(part(case, Feed::Messages(Arc::clone(topic)), settings)?, case.workers)?;
-        return Ok(Run { totals, rows: None });
+        return run_part(case, Feed::Messages(Arc::clone(topic)), settings);
     }
     let is_stored = case.stage == Stage::Store;
     let config = JobConfig {
@@ -228,7 +210,7 @@ fn run_messages(case: &Case, topic: &Arc<Held>, settings: &JobSettings, folder: 
         monitor: MonitorConfig::default(),
         source: Arc::clone(topic) as Arc<dyn connectors::Source>,
         store_rows: is_stored,
-        embedder: if case.stage >= Stage::Embedding { embedder("projection")? } else { None },
+        embedder: case.stage.embedder()?,
         faults: Faults::default(),
         timed: true,
     };

@@ -5,8 +5,8 @@
 //! own code but the decoder and the catalogue.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::Context as _;
 use model::hash::hash_texts;
@@ -157,22 +157,27 @@ pub fn expect(topic: &Held, settings: &JobSettings) -> Expected {
 
 /// A partition's on-time readings, decoded.
 pub struct Decoded {
-    /// In the order of the log.
-    pub records: Records,
+    /// In the order of the log. Locked for a turn at a time, and nobody else wants it then.
+    records: Mutex<Records>,
     /// Names of their series.
     pub introductions: Vec<Introduction>,
+}
+
+impl Decoded {
+    /// The records, for a turn.
+    ///
+    /// # Panics
+    /// When another thread panicked over them.
+    pub fn lock(&self) -> MutexGuard<'_, Records> {
+        self.records.lock().expect("no thread panics over a partition's records")
+    }
 }
 
 /// Decodes the topic into a cache a partition, in `folder`, and loads each.
 ///
 /// # Errors
 /// A cache can't be written or read.
-pub fn decoded(
-    topic: &Held,
-    settings: &JobSettings,
-    layout: Layout,
-    folder: &std::path::Path,
-) -> anyhow::Result<Vec<Decoded>> {
+pub fn decoded(topic: &Held, settings: &JobSettings, layout: Layout, folder: &Path) -> anyhow::Result<Vec<Decoded>> {
     let mut all = Vec::new();
     for (partition, log) in (0u32..).zip(&topic.logs) {
         let (mut interner, mut known) = (Interner::default(), Known::default());
@@ -194,13 +199,13 @@ pub fn decoded(
                 route: entry.route_low,
             });
         });
-        let path: PathBuf = folder.join(format!("decoded-{partition}"));
+        let path = folder.join(format!("decoded-{partition}"));
         let source = cache::Source::of(topic.identity.as_bytes());
         cache::store(&path, layout, source, &records)
             .with_context(|| format!("could not write cache {}", path.display()))?;
         let records =
             cache::load(&path, layout, source).with_context(|| format!("could not read cache {}", path.display()))?;
-        all.push(Decoded { records, introductions });
+        all.push(Decoded { records: Mutex::new(records), introductions });
     }
     Ok(all)
 }

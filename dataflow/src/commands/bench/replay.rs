@@ -2,8 +2,7 @@
 //!
 //! What stays of reading is what the rest of the graph needs: the stamp, the watermark, and introductions before readings.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use model::time::window_start;
 use timely::dataflow::Scope;
@@ -21,7 +20,9 @@ use crate::settings::JobSettings;
 const RECORDS_A_TURN: usize = 4_096;
 
 struct Partition {
-    decoded: Decoded,
+    all: Arc<Vec<Decoded>>,
+    number: usize,
+    len: usize,
     next: usize,
     watermark_ms: i64,
 }
@@ -29,12 +30,12 @@ struct Partition {
 /// Builds the operator; it reads no further than the settings allow ahead of `durable`.
 pub fn replay<'scope>(
     scope: Scope<'scope, i64>,
-    partitions: Vec<Decoded>,
+    all: &Arc<Vec<Decoded>>,
+    (index, peers): (usize, usize),
     settings: JobSettings,
     durable: ProbeHandle<i64>,
-    windowed: Rc<RefCell<u64>>,
 ) -> Streams<'scope> {
-    let mut builder = OperatorBuilder::new("replay".to_owned(), scope.clone());
+    let mut builder = OperatorBuilder::new("replay".to_owned(), scope);
     let activator = scope.activator_for(builder.operator_info().address);
     let (readings_out, readings) = builder.new_output();
     let (introductions_out, introductions) = builder.new_output();
@@ -46,10 +47,8 @@ pub fn replay<'scope>(
     let rows_out: OutputBuilder<_, timely::container::CapacityContainerBuilder<Vec<model::Row>>> =
         OutputBuilder::from(rows_out);
     let mut ticks_out = OutputBuilder::from(ticks_out);
-    let mut partitions: Vec<Partition> = partitions
-        .into_iter()
-        .map(|decoded| Partition { decoded, next: 0, watermark_ms: i64::MIN })
-        .collect();
+    let ours = (0..all.len()).filter(|number| number % peers == index);
+    let mut partitions: Vec<Partition> = ours.map(|number| Partition::new(all, number)).collect();
     builder.build(move |capabilities| {
         let mut capabilities: Option<[Capability<i64>; 4]> =
             Some(capabilities.try_into().expect("one capability an output"));
@@ -67,13 +66,13 @@ pub fn replay<'scope>(
             if let Some(partition) = turn.filter(|partition| may_go(partition.watermark_ms)) {
                 if partition.next == 0 {
                     let mut introduced = introductions_out.activate();
-                    introduced.session(&caps[1]).give_iterator(partition.decoded.introductions.drain(..));
+                    let introductions = &partition.all[partition.number].introductions;
+                    introduced.session(&caps[1]).give_iterator(introductions.iter().cloned());
                 }
                 partition.take_turn(&settings, &mut batches);
                 let mut read = readings_out.activate();
                 let mut ticked = ticks_out.activate();
                 for (stamp_ms, mut batch) in batches.drain(..) {
-                    *windowed.borrow_mut() += batch.len() as u64;
                     if stamp_ms > ticked_ms {
                         ticked_ms = stamp_ms;
                         ticked.session(&caps[3].delayed(&stamp_ms)).give(Tick { stamp_ms, has_reading: true });
@@ -81,7 +80,7 @@ pub fn replay<'scope>(
                     read.session(&caps[0].delayed(&stamp_ms)).give_container(&mut batch);
                 }
             }
-            partitions.retain_mut(|partition| partition.next < partition.decoded.records.view().len());
+            partitions.retain(|partition| partition.next < partition.len);
             match partitions.iter().map(|partition| partition.watermark_ms).min() {
                 None => capabilities = None,
                 Some(watermark_ms) => {
@@ -100,9 +99,15 @@ pub fn replay<'scope>(
 }
 
 impl Partition {
+    fn new(all: &Arc<Vec<Decoded>>, number: usize) -> Self {
+        let len = all[number].lock().view().len();
+        Partition { all: Arc::clone(all), number, len, next: 0, watermark_ms: i64::MIN }
+    }
+
     fn take_turn(&mut self, settings: &JobSettings, batches: &mut Vec<(i64, Vec<Reading>)>) {
-        let view = self.decoded.records.view();
-        let end = (self.next + RECORDS_A_TURN).min(view.len());
+        let mut records = self.all[self.number].lock();
+        let view = records.view();
+        let end = (self.next + RECORDS_A_TURN).min(self.len);
         for at in self.next..end {
             let record = view.get(at);
             let stamp_ms = window_start(record.ts, settings.window_ms);
