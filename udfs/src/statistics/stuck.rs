@@ -57,10 +57,10 @@ impl Stuck {
             if run.length > 0 && metric.mean == run.last && metric.min == metric.max {
                 run.length = run.length.saturating_add(1);
             } else {
-                // A run that was called stuck is no measure of what is usual.
-                if !run.stuck {
-                    run.longest = run.longest.max(run.length);
-                }
+                // A run that was called stuck says little of what is usual, but the next one as long is no news: a valve
+                // that rests every night was seen to be one incident each night on a public air handler's data.
+                let usual = if run.stuck { run.length.div_ceil(10) } else { run.length };
+                run.longest = run.longest.max(usual);
                 *run = Run { last: metric.mean, since_ms: start_ms, length: 1, longest: run.longest, stuck: false };
             }
             if run.length == 1 {
