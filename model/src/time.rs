@@ -18,7 +18,7 @@ pub fn parse_rfc3339(text: &str) -> Option<i64> {
 }
 
 /// `YYYY-MM-DDTHH:MM:SS[.f…](Z|+00:00)`, the form nearly every device sends; anything else is left to the library.
-fn parse_utc_fast(b: &[u8]) -> Option<i64> {
+pub(crate) fn parse_utc_fast(b: &[u8]) -> Option<i64> {
     if b.len() < 20 || b[4] != b'-' || b[7] != b'-' || b[10] != b'T' || b[13] != b':' || b[16] != b':' {
         return None;
     }
