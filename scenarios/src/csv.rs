@@ -112,6 +112,8 @@ pub struct Report {
     pub empty_cells: u64,
     /// Cells that are no number, by what they hold; sent as text, so that the job keeps them as dead letters.
     pub text_cells: BTreeMap<String, u64>,
+    /// The same cells by their column.
+    pub text_columns: BTreeMap<String, u64>,
     /// Rows of which nothing was sent.
     pub bad_rows: u64,
     /// The first of them: line number from 1, and why.
@@ -210,6 +212,7 @@ pub fn convert(map: &Map, input: impl BufRead, mut out: impl Write) -> Result<Re
                     Some(number) => serde_json::Value::Number(number),
                     None => {
                         *report.text_cells.entry(cell.to_owned()).or_default() += 1;
+                        *report.text_columns.entry(metric.column.clone()).or_default() += 1;
                         cell.into()
                     }
                 },
@@ -494,6 +497,7 @@ mod tests {
             messages: 5,
             empty_cells: 1,
             text_cells: BTreeMap::from([("#VALUE!".to_owned(), 1)]),
+            text_columns: BTreeMap::from([("Supply".to_owned(), 1)]),
             ..Report::default()
         };
         assert_eq!(report, wanted);

@@ -1,8 +1,9 @@
 //! What the commands that read a store share: opening it, times as people write them, and tables.
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{IsTerminal as _, Write};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -53,6 +54,9 @@ impl StoreArgument {
         {
             bail!(WrongUse(format!("store {url:?} does not exist; `dataflow run --store {url}` makes it")));
         }
+        // What the store warns of (a damaged checkpoint) is not lost; where a command logs already, that stays.
+        let log = tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr);
+        let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
         match connectors::open_store(&url) {
             Ok(store) => Ok(store),
             Err(error @ connectors::StoreError::Url { .. }) => bail!(WrongUse(error.to_string())),
@@ -186,6 +190,34 @@ pub fn parse_duration(flag: &str, text: &str) -> anyhow::Result<i64> {
     model::time::parse_duration_ms(text).map_err(|problem| WrongUse(format!("flag {flag}: {problem}")).into())
 }
 
+/// Writes a file that appears under its name only when it is whole. A device or a pipe is written to as it is.
+///
+/// # Errors
+/// If the file can't be made, or what `write` returns.
+pub fn write_whole<T>(path: &Path, write: impl FnOnce(File) -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let failed = |doing: &str, path: &Path| format!("could not {doing} {}", path.display());
+    let special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
+    let mut part = path.as_os_str().to_owned();
+    if !special {
+        part.push(".part");
+    }
+    let part = PathBuf::from(part);
+    let file = File::create(&part).with_context(|| failed("create", &part))?;
+    let written = write(file);
+    match (&written, special) {
+        (Ok(_), false) => std::fs::rename(&part, path).with_context(|| failed("rename to", path))?,
+        // What was written is of no use; the first error is the one to tell.
+        (Err(_), false) => drop(std::fs::remove_file(&part)),
+        (_, true) => {}
+    }
+    written
+}
+
+/// Whether stdout is a terminal whose user did not ask for plain text (see no-color.org).
+pub fn is_colourful() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
 /// Names and texts come from devices: nothing of them may steer a terminal or turn its direction of writing.
 pub fn printable(text: &str) -> String {
     let steers = |c: char| {
@@ -294,7 +326,7 @@ pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -10,7 +10,7 @@ use clap::{Args, Subcommand};
 use scenarios::csv::{CsvError, Map, Report};
 
 use crate::commands::WrongUse;
-use crate::commands::common::{json_pretty, printable, table, table_text, thousands};
+use crate::commands::common::{json_pretty, printable, table, table_text, thousands, write_whole};
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Example:
@@ -98,15 +98,18 @@ fn convert(map: &Map, input: Box<dyn Read>, output: &Path) -> anyhow::Result<Rep
     if is_dash(output) {
         return scenarios::csv::convert(map, input, BufWriter::new(std::io::stdout().lock())).map_err(wrong);
     }
-    let failed = |doing: &str| format!("could not {doing} {}", output.display());
-    let file = BufWriter::with_capacity(1 << 18, File::create(output).with_context(|| failed("create"))?);
-    if output.extension().is_none_or(|extension| extension != "zst") {
-        return scenarios::csv::convert(map, input, file).map_err(wrong);
-    }
-    let mut encoder = zstd::Encoder::new(file, 3).with_context(|| failed("write"))?;
-    let report = scenarios::csv::convert(map, input, &mut encoder).map_err(wrong)?;
-    encoder.finish().and_then(|mut file| file.flush()).with_context(|| failed("write"))?;
-    Ok(report)
+    let packed = output.extension().is_some_and(|extension| extension == "zst");
+    write_whole(output, |file| {
+        let file = BufWriter::with_capacity(1 << 18, file);
+        if !packed {
+            return scenarios::csv::convert(map, input, file).map_err(wrong);
+        }
+        let failed = || format!("could not write {}", output.display());
+        let mut encoder = zstd::Encoder::new(file, 3).with_context(failed)?;
+        let report = scenarios::csv::convert(map, input, &mut encoder).map_err(wrong)?;
+        encoder.finish().and_then(|mut file| file.flush()).with_context(failed)?;
+        Ok(report)
+    })
 }
 
 /// A map that fits no table, or not this one, is the user's to change.
@@ -127,10 +130,13 @@ fn to_text(report: &Report) -> String {
     shown.add_row([thousands(report.empty_cells), "empty cells, not sent".to_owned()]);
     let texts: u64 = report.text_cells.values().sum();
     shown.add_row([thousands(texts), "cells that are no number, sent as they are: dead letters of the job".to_owned()]);
+    for (column, count) in &report.text_columns {
+        shown.add_row([String::new(), format!("  {} in column {:?}", thousands(*count), printable(column))]);
+    }
     let mut cells: Vec<(&String, &u64)> = report.text_cells.iter().collect();
     cells.sort_by_key(|(text, count)| (std::cmp::Reverse(**count), text.as_str()));
     for (text, count) in cells.iter().take(SHOWN) {
-        shown.add_row([String::new(), format!("  {} x {:?}", thousands(**count), printable(text))]);
+        shown.add_row([String::new(), format!("  {} are {:?}", thousands(**count), printable(text))]);
     }
     if cells.len() > SHOWN {
         shown.add_row([String::new(), format!("  and {} other texts", cells.len() - SHOWN)]);

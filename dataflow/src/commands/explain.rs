@@ -4,7 +4,7 @@ mod page;
 mod plot;
 mod state;
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -17,7 +17,8 @@ use serde_json::json;
 
 use crate::commands::WrongUse;
 use crate::commands::common::{
-    StoreArgument, json_pretty, key, last_seen_ms, parse_duration, parse_time, scan, short_time, unit_of, window_ms,
+    StoreArgument, is_colourful, json_pretty, key, last_seen_ms, parse_duration, parse_time, scan, short_time, unit_of,
+    window_ms,
 };
 use crate::commands::incidents::{self, Stored};
 
@@ -110,11 +111,8 @@ pub fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
         .detectors
         .weights;
     let explained = Explained { state, incidents, series, from_ms, to_ms, weights };
-    let text = if arguments.json {
-        json_pretty(&explained.to_json()) + "\n"
-    } else {
-        page::text(&explained, std::io::stdout().is_terminal())
-    };
+    let text =
+        if arguments.json { json_pretty(&explained.to_json()) + "\n" } else { page::text(&explained, is_colourful()) };
     std::io::stdout().lock().write_all(text.as_bytes()).context("could not write to stdout")?;
     Ok(ExitCode::SUCCESS)
 }

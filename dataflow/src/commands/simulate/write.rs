@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io::{BufWriter, ErrorKind, IsTerminal as _, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use scenarios::simulator::{Options, SimulatedMessage, Simulator, Tally};
+
+use crate::commands::common::write_whole;
 
 /// As the recordings that come with the source are packed.
 const ZSTD_LEVEL: i32 = 3;
@@ -36,23 +38,11 @@ pub(super) fn to_stdout(simulator: &mut Simulator, options: &Options, pace: Pace
 
 /// Writes to a file, compressed where its name ends in `.zst`.
 pub(super) fn to_file(simulator: &mut Simulator, options: &Options, path: &Path, pace: Pace) -> anyhow::Result<Tally> {
-    let failed = |doing: &str, path: &Path| format!("could not {doing} {}", path.display());
-    // A device or a pipe is written to as it is; a file gets its name at the end.
-    let special = std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file());
-    let part = if special { path.to_owned() } else { part_of(path) };
-    let file = File::create(&part).with_context(|| failed("create", &part))?;
     let packed = path.extension().is_some_and(|extension| extension == "zst");
-    let tally = write_packed(simulator, options, file, packed, pace).with_context(|| failed("write", &part))?;
-    if !special {
-        std::fs::rename(&part, path).with_context(|| failed("rename to", path))?;
-    }
-    Ok(tally)
-}
-
-fn part_of(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".part");
-    name.into()
+    write_whole(path, |file| {
+        write_packed(simulator, options, file, packed, pace)
+            .with_context(|| format!("could not write {}", path.display()))
+    })
 }
 
 fn write_packed(
