@@ -1,12 +1,13 @@
 //! Which series a message belongs to: one look-up on borrowed names, and the limits on how many there may be.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 
 use hashbrown::HashTable;
 use model::device::Conversion;
 use model::hash::{hash_text, hash_texts};
-use model::message::Rejected;
+use model::message::{Rejected, Shape};
 use model::{Catalogue, DeadLetterReason, Message};
 
 use crate::directory::{Introduction, Place};
@@ -23,12 +24,39 @@ pub struct Entry {
     /// Canonical device type.
     pub device_type: String,
     sent: Sent,
+    /// How its messages look, where they are of the flat form.
+    shape: Option<Shape>,
+    /// How often that has changed.
+    shape_changes: u8,
+    /// The entry whose message came behind this one's last time.
+    next: usize,
 }
+
+/// Changes after which a series that is sent now in this form, now in another keeps the shape it has.
+const MOST_SHAPE_CHANGES: u8 = 16;
+
+/// The entry behind which nothing has come yet.
+const NONE: usize = usize::MAX;
 
 impl Entry {
     /// A value as sent in the canonical unit.
     pub fn convert(&self, value: f64) -> f64 {
         value * self.conversion.scale + self.conversion.offset
+    }
+
+    /// A message of this series, put together again.
+    pub fn message(&self, timestamp_ms: i64, metric_value: f64) -> Message<'_> {
+        let Sent { device_id, device_type, metric_name, unit, location, building_id } = &self.sent;
+        Message {
+            device_id: Cow::Borrowed(device_id),
+            device_type: Cow::Borrowed(device_type),
+            timestamp_ms,
+            metric_name: Cow::Borrowed(metric_name),
+            metric_value,
+            unit: unit.as_deref().map(Cow::Borrowed),
+            location: location.as_deref().map(Cow::Borrowed),
+            building_id: building_id.as_deref().map(Cow::Borrowed),
+        }
     }
 }
 
@@ -62,15 +90,61 @@ pub struct Found {
     pub is_new: bool,
 }
 
+/// What was recalled of a message: its series, and the two values that change.
+#[derive(Clone, Copy)]
+pub struct Recalled {
+    /// Index of the entry.
+    pub at: usize,
+    /// Event time.
+    pub timestamp_ms: i64,
+    /// As sent.
+    pub value: f64,
+}
+
 /// The series of a partition.
-#[derive(Default)]
 pub struct Interner {
     entries: Vec<Entry>,
     table: HashTable<usize>,
     hasher: hashbrown::DefaultHashBuilder,
+    /// The entry of the last message.
+    last: usize,
+}
+
+impl Default for Interner {
+    fn default() -> Self {
+        Interner { entries: Vec::new(), table: HashTable::new(), hasher: Default::default(), last: NONE }
+    }
 }
 
 impl Interner {
+    /// Devices send their metrics in the same order again and again: if the message is of the series that came behind the
+    /// last one's the time before, and looks the same, nothing has to be decoded or looked up. `None` says nothing.
+    #[inline]
+    pub fn recall(&mut self, bytes: &[u8]) -> Option<Recalled> {
+        let at = self.entries.get(self.last)?.next;
+        let (timestamp_ms, value) = self.entries.get(at)?.shape.as_ref()?.read(bytes)?;
+        self.last = at;
+        Some(Recalled { at, timestamp_ms, value })
+    }
+
+    /// Notes the series of a message that was not recalled.
+    pub fn note(&mut self, at: usize, bytes: &[u8]) {
+        if let Some(last) = self.entries.get_mut(self.last) {
+            let was_expected = std::mem::replace(&mut last.next, at) == at;
+            let entry = &mut self.entries[at];
+            if was_expected && entry.shape_changes < MOST_SHAPE_CHANGES {
+                entry.shape_changes += 1;
+                entry.shape = Shape::of(bytes);
+            }
+        }
+        let entry = &mut self.entries[at];
+        if entry.shape.is_none() && entry.shape_changes < MOST_SHAPE_CHANGES {
+            entry.shape_changes += 1;
+            entry.shape = Shape::of(bytes);
+        }
+        self.last = at;
+    }
+
     /// The series of a message; a new one is checked against catalogue and limits first.
     ///
     /// # Errors
@@ -122,6 +196,9 @@ impl Interner {
                 location: owned(location),
                 building_id: owned(building),
             },
+            shape: None,
+            shape_changes: 0,
+            next: NONE,
         });
         let at = self.entries.len() - 1;
         let (entries, hasher) = (&self.entries, &self.hasher);

@@ -28,7 +28,7 @@ use crate::ledger::Ledger;
 use crate::operators::{Reading, Tick};
 use crate::progress::Progress;
 use crate::rows;
-use crate::series::{Interner, Known};
+use crate::series::{Interner, Known, Recalled};
 use crate::settings::JobSettings;
 
 /// Records taken from a partition at a time.
@@ -442,13 +442,19 @@ fn take(
         }
         return;
     };
-    let usable = decode(bytes, settings.max_message_bytes).and_then(|message| {
-        check_time(&message, record.broker_ms, settings)?;
-        let known = partition.known.len();
-        let series = partition.interner.find_or_admit(&message, catalogue, &mut partition.known, settings)?;
-        Ok((message, series, known))
-    });
-    let (message, series, known) = match usable {
+    let known = partition.known.len();
+    let fits = bytes.len() <= settings.max_message_bytes;
+    let usable = match fits.then(|| partition.interner.recall(bytes)).flatten() {
+        Some(recalled) => check_time(recalled.timestamp_ms, record.broker_ms, settings).map(|()| (recalled, false)),
+        None => decode(bytes, settings.max_message_bytes).and_then(|message| {
+            let Message { timestamp_ms, metric_value: value, .. } = message;
+            check_time(timestamp_ms, record.broker_ms, settings)?;
+            let found = partition.interner.find_or_admit(&message, catalogue, &mut partition.known, settings)?;
+            partition.interner.note(found.at, bytes);
+            Ok((Recalled { at: found.at, timestamp_ms, value }, found.is_new))
+        }),
+    };
+    let (Recalled { at, timestamp_ms, value }, is_new) = match usable {
         Ok(usable) => usable,
         Err(rejected) => {
             partition.note_first(before_stamp_ms, record.offset);
@@ -465,7 +471,7 @@ fn take(
             return;
         }
     };
-    let window_ms = window_start(message.timestamp_ms, settings.window_ms);
+    let window_ms = window_start(timestamp_ms, settings.window_ms);
     let window_ends_ms = window_ms + settings.window_ms;
     let late = if reader.faults.late_below_start { window_ms <= before_ms } else { window_ends_ms <= before_ms };
     let late = late && before_ms != i64::MIN;
@@ -475,38 +481,35 @@ fn take(
         let first = First { offset: record.offset, watermark_ms: before_ms, known };
         partition.firsts.entry(stamp_ms).or_insert(first);
     }
-    let seen_ms = if reader.faults.trust_device_clock {
-        message.timestamp_ms
-    } else {
-        message.timestamp_ms.min(record.broker_ms)
-    };
+    let seen_ms = if reader.faults.trust_device_clock { timestamp_ms } else { timestamp_ms.min(record.broker_ms) };
     if !(reader.faults.skip_before_watermark && covered(stamp_ms)) {
         partition.raise(seen_ms.saturating_sub(settings.lateness_ms));
     }
-    if series.is_new {
-        turn.introductions.push(partition.interner.introduce(series.at));
+    if is_new {
+        turn.introductions.push(partition.interner.introduce(at));
     }
     if covered(stamp_ms) {
         return;
     }
-    let entry = partition.interner.entry(series.at);
+    let entry = partition.interner.entry(at);
     if reader.store_rows {
-        let row = rows::raw(&message, entry, partition.number, record, late);
+        let row = rows::raw(&entry.message(timestamp_ms, value), entry, partition.number, record, late);
         at_stamp(&mut turn.rows, stamp_ms).push(row);
     }
     if late {
         ledger.at(stamp_ms).late += 1;
         tick_other(&mut reader.newest_other_ms, stamp_ms, turn);
         if reader.store_rows {
-            let row = rows::late(&message, partition.number, record, before_ms - window_ends_ms);
+            let row =
+                rows::late(&entry.message(timestamp_ms, value), partition.number, record, before_ms - window_ends_ms);
             at_stamp(&mut turn.rows, stamp_ms).push(row);
         }
         return;
     }
     at_stamp(&mut turn.readings, window_ms).push(Reading {
         series: entry.series,
-        timestamp_ms: message.timestamp_ms,
-        value: entry.convert(message.metric_value),
+        timestamp_ms,
+        value: entry.convert(value),
         offset: record.offset,
         partition: partition.number,
         route: entry.route_low,
@@ -528,8 +531,8 @@ fn tick_other(newest_ms: &mut Option<i64>, stamp_ms: i64, turn: &mut Turn) {
 }
 
 /// The plausibility of an event time against the broker's.
-fn check_time(message: &Message<'_>, broker_ms: i64, settings: &JobSettings) -> Result<(), Rejected> {
-    let ahead_ms = message.timestamp_ms.saturating_sub(broker_ms);
+fn check_time(timestamp_ms: i64, broker_ms: i64, settings: &JobSettings) -> Result<(), Rejected> {
+    let ahead_ms = timestamp_ms.saturating_sub(broker_ms);
     if ahead_ms > settings.max_future_ms {
         let detail = format!("event time is {ahead_ms}ms after the broker's, more than {}ms", settings.max_future_ms);
         return Err(Rejected::new(DeadLetterReason::TooFarInFuture, detail));

@@ -3,6 +3,7 @@
 //! What stays of reading is what the rest of the graph needs: the stamp, the watermark, and introductions before readings.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::time::window_start;
 use timely::dataflow::Scope;
@@ -63,7 +64,9 @@ pub fn replay<'scope>(
             let may_go = |watermark_ms: i64| {
                 lowest_ms.is_none_or(|lowest_ms| watermark_ms.saturating_sub(ahead_ms) <= lowest_ms)
             };
-            if let Some(partition) = turn.filter(|partition| may_go(partition.watermark_ms)) {
+            let turn = turn.filter(|partition| may_go(partition.watermark_ms));
+            let is_waiting = turn.is_none();
+            if let Some(partition) = turn {
                 if partition.next == 0 {
                     let mut introduced = introductions_out.activate();
                     let introductions = &partition.all[partition.number].introductions;
@@ -90,7 +93,12 @@ pub fn replay<'scope>(
                             cap.downgrade(&frontier_ms);
                         }
                     }
-                    activator.activate();
+                    // Nothing below the limit: the others have to come first.
+                    if is_waiting {
+                        activator.activate_after(Duration::from_micros(200));
+                    } else {
+                        activator.activate();
+                    }
                 }
             }
         }
