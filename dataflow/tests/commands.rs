@@ -220,6 +220,12 @@ fn similar_states_are_the_nearest_of_all() {
     }
     let text = call(folder(), &format!("similar {STORE} --device RTU-001 --at 10:07 --any-device --limit 3"));
     assert!(text.starts_with("exit 0\nRTU-001 at 2026-03-02 10:07 (unusual) against "), "{text}");
+    // The incident that the state belongs to began at 09:44 and is no other time.
+    let found = json(&format!("similar {STORE} --device RTU-001 --at 10:20 --limit 1000 --apart 0s --json"));
+    let times: Vec<&str> =
+        found["similar"].as_array().unwrap().iter().map(|found| found["at"].as_str().unwrap()).collect();
+    let within = |time: &&&str| ("2026-03-02T10:10:00Z".."2026-03-02T10:25:00Z").contains(*time);
+    assert!(times.len() > 300 && !times.iter().any(|time| within(&time)), "{times:?}");
     check(
         &format!("similar {STORE} --device RTU-001 --at 00:07"),
         expect![[r#"

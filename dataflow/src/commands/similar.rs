@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::io::Write as _;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -17,9 +17,10 @@ use serde_json::json;
 use crate::commands::WrongUse;
 use crate::commands::common::{
     StoreArgument, json_pretty, key, last_seen_ms, number, parse_duration, parse_time, printable, row_of, scan,
-    short_duration, short_time, table, table_text, thousands, unit_of, window_ms,
+    short_time, table, table_text, thousands, unit_of, window_ms,
 };
 use crate::commands::explain::{State, state_at};
+use crate::commands::incidents;
 use crate::commands::profiles::deviations;
 
 /// Shown under `--help`.
@@ -45,7 +46,7 @@ pub struct SimilarArguments {
     /// Look at the states of all devices
     #[arg(long)]
     any_device: bool,
-    /// Leave out the device's own states that are nearer in time: they are alike because little has changed
+    /// Leave out the device's own states that are nearer in time, or of the same incident: little has changed there
     #[arg(long, value_name = "DURATION", default_value = "30min")]
     apart: String,
     /// As JSON
@@ -97,7 +98,8 @@ pub fn run(arguments: &SimilarArguments) -> anyhow::Result<ExitCode> {
         )));
     };
     let cosines = cosines(store, &method, vector_id)?;
-    let (mut found, seen) = search(store, arguments, &state, apart_ms, (&method, &cosines))?;
+    let own = around(store, &state, apart_ms)?;
+    let (mut found, seen) = search(store, arguments, &state, &own, (&method, &cosines))?;
     let mut spreads = BTreeMap::new();
     for found in &mut found {
         if let Some(other) = state_at(store, &found.device_id, found.start_ms, width_ms)? {
@@ -108,9 +110,9 @@ pub fn run(arguments: &SimilarArguments) -> anyhow::Result<ExitCode> {
         }
     }
     let text = if arguments.json {
-        json_pretty(&to_json(&state, &method, seen, &found)) + "\n"
+        json_pretty(&to_json(&state, &method, &own, seen, &found)) + "\n"
     } else {
-        to_text(&state, &method, apart_ms, seen, &found, arguments.any_device)
+        to_text(&state, &method, &own, seen, &found, arguments.any_device)
     };
     std::io::stdout().lock().write_all(text.as_bytes()).context("could not write to stdout")?;
     Ok(ExitCode::SUCCESS)
@@ -149,12 +151,26 @@ fn cosine(a: &[f32], b: &[f32]) -> f64 {
     (dot / (squares_a * squares_b).sqrt()).clamp(-1.0, 1.0)
 }
 
+/// The time around a state in which the device's own states are no news: so long before and after, and the incident that
+/// the state belongs to.
+fn around(store: &mut dyn Store, state: &State, apart_ms: i64) -> anyhow::Result<Range<i64>> {
+    let windows = apart_ms.unsigned_abs().div_ceil(state.width_ms.unsigned_abs()).clamp(1, 1 << 32).cast_signed();
+    let mut around =
+        state.start_ms - (windows - 1) * state.width_ms..state.start_ms.saturating_add(windows * state.width_ms);
+    for incident in incidents::read(store, Some(&state.device_id))? {
+        if incident.start_ms <= state.start_ms && state.start_ms < incident.end_ms {
+            around = around.start.min(incident.start_ms)..around.end.max(incident.end_ms);
+        }
+    }
+    Ok(around)
+}
+
 /// The most similar occurrences, and how many states were looked at.
 fn search(
     store: &mut dyn Store,
     arguments: &SimilarArguments,
     state: &State,
-    apart_ms: i64,
+    own: &Range<i64>,
     (method, cosines): (&str, &HashMap<i64, f64>),
 ) -> anyhow::Result<(Vec<Found>, u64)> {
     let mut found: Vec<Found> = Vec::new();
@@ -163,8 +179,7 @@ fn search(
     scan(store, TableId::StateOccurrences, &prefix, |row| {
         let device = row.value("device_id").as_text().unwrap_or_default();
         let start_ms = row.value("snapshot_time").as_int().unwrap_or_default();
-        let distance_ms = (start_ms - state.start_ms).abs();
-        let itself = device == state.device_id && (distance_ms == 0 || distance_ms < apart_ms);
+        let itself = device == state.device_id && own.contains(&start_ms);
         let Some((of_method, id)) = vector_of(row) else { return Ok(ControlFlow::Continue(())) };
         if itself || of_method != method {
             return Ok(ControlFlow::Continue(()));
@@ -216,12 +231,13 @@ fn differences(here: &State, there: &State, spreads: &BTreeMap<String, f64>) -> 
     all.into_iter().take(MOST_DIFFERENCES).map(|(_, difference)| difference).collect()
 }
 
-fn to_json(state: &State, method: &str, seen: u64, found: &[Found]) -> serde_json::Value {
+fn to_json(state: &State, method: &str, own: &Range<i64>, seen: u64, found: &[Found]) -> serde_json::Value {
     json!({
         "device_id": state.device_id,
         "at": format_ms(state.start_ms),
         "anomalous": state.severity.is_some(),
         "embedding_method": method,
+        "left_out": {"from": format_ms(own.start), "to": format_ms(own.end)},
         "states_compared": seen,
         "similar": found.iter().map(|found| json!({
             "device_id": found.device_id,
@@ -239,16 +255,17 @@ fn to_json(state: &State, method: &str, seen: u64, found: &[Found]) -> serde_jso
     })
 }
 
-fn to_text(state: &State, method: &str, apart_ms: i64, seen: u64, found: &[Found], any_device: bool) -> String {
+fn to_text(state: &State, method: &str, own: &Range<i64>, seen: u64, found: &[Found], any_device: bool) -> String {
     let kind = |anomalous| if anomalous { "unusual" } else { "normal" };
     let mut text = format!(
-        "{} at {} ({}) against {} states{} by {method}, its own of {} around left out\n\n",
+        "{} at {} ({}) against {} states{} by {method}; its own from {} to {} are left out\n\n",
         printable(&state.device_id),
         short_time(state.start_ms),
         kind(state.severity.is_some()),
         thousands(seen),
         if any_device { " of all devices" } else { "" },
-        short_duration(apart_ms)
+        short_time(own.start),
+        short_time(own.end)
     );
     if found.is_empty() {
         return text + "No other states.\n";
@@ -290,8 +307,8 @@ fn to_text(state: &State, method: &str, apart_ms: i64, seen: u64, found: &[Found
 /// What that says about the state.
 fn meaning(anomalous: bool, unusual: usize) -> &'static str {
     match (anomalous, unusual) {
-        (true, 0) => "Nothing like this unusual state was called unusual before: it is new.",
-        (true, _) => "Something like it has happened before.",
+        (true, 0) => "None of the states most like it was called unusual: it is new.",
+        (true, _) => "Something like it has happened at another time, too.",
         (false, 0) => "A normal state among normal ones.",
         (false, _) => "It was judged normal but is like states that were not: worth a look.",
     }

@@ -110,7 +110,8 @@ impl Page<'_> {
         for verdict in &self.explained.state.verdicts {
             text += &one_verdict(verdict);
         }
-        text
+        text + "  A method's score is r*r / (1 + r*r) with r = score / limit, of the whole state where that is listed and else of \
+                the\n  strongest metric; that of rules is 0.5, 0.75 or 1 for info, warning or critical.\n"
     }
 
     /// How the verdicts became one, to be redone by hand.

@@ -84,7 +84,7 @@ mod tests {
             .filter(|minute| !(40..60).contains(minute))
             .map(|minute| (i64::from(minute) * 60_000, f64::from(if minute < 80 { minute } else { 0 })))
             .collect();
-        expect_test::expect!["▁▁▁▁▁▂▂▂▂▂▃▃▃▃▃▄▄▄▄▄          ▆▇▇▇▇▇████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁"]
+        expect_test::expect!["▁▁▁▁▁▂▂▂▂▂▃▃▃▃▃▄▄▄▄▄          ▇▇▇▇▇█████▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁"]
             .assert_eq(&axis.line(&points));
         expect_test::expect!["          ─────▲────"].assert_eq(&axis.marks(Some((1_200_000, 2_400_000)), 1_800_000));
         assert_eq!(axis.line(&[(0, 5.0)]), format!("▄{}", " ".repeat(59)));
