@@ -45,6 +45,9 @@ pub enum Up {
 /// What worker 0 heard.
 pub type Heard = Up;
 
+/// Makes an embedder; each worker has its own.
+pub type MakeEmbedder = fn() -> Box<dyn Embedder>;
+
 /// Everything a job is made of, the same for all workers of a process.
 #[derive(Clone)]
 pub struct JobConfig {
@@ -57,7 +60,7 @@ pub struct JobConfig {
     /// Rows are made and written; without, only counted results remain.
     pub store_rows: bool,
     /// Makes an embedder for a worker.
-    pub embedder: Option<fn() -> Box<dyn Embedder>>,
+    pub embedder: Option<MakeEmbedder>,
     /// Rules to break, for mutation runs.
     pub faults: Faults,
     /// Operators that wait for something let a moment pass before they look again. Off in walks, where no clock may decide.

@@ -141,19 +141,15 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
             Rc::clone(&parts.ledger),
             parts.faults.clone(),
         );
-        let shared =
-            Shared { directory, ledger: parts.ledger, saved: Rc::clone(&saved), progress: Arc::clone(&parts.progress) };
-        let boundary_ms = start.boundary_ms();
-        let rows = operators::detect::detect(
-            closed,
-            ticks,
-            control,
-            devices,
-            parts.context,
-            boundary_ms,
-            shared,
-            parts.faults.clone(),
-        );
+        let shared = Shared {
+            directory,
+            ledger: parts.ledger,
+            saved: Rc::clone(&saved),
+            progress: Arc::clone(&parts.progress),
+            boundary_ms: start.boundary_ms(),
+            faults: parts.faults.clone(),
+        };
+        let rows = operators::detect::detect(closed, ticks, control, devices, parts.context, shared);
         operators::write::write(
             streams.rows.concat(rows),
             parts.writer,

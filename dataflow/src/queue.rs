@@ -1,7 +1,7 @@
 //! The way out to the store: batches go in, tickets of durable ones come back. Workers never wait here.
 
 use std::collections::HashMap;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TryRecvError, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -206,11 +206,8 @@ impl WriteQueue for StoreClient {
     }
 
     fn completed(&mut self, tickets: &mut Vec<u64>) -> Result<(), String> {
-        loop {
-            match self.replies.try_recv() {
-                Ok(ticket) => tickets.push(ticket),
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => break,
-            }
+        while let Ok(ticket) = self.replies.try_recv() {
+            tickets.push(ticket);
         }
         match &*self.failure.lock().expect("no thread panics while it holds the failure") {
             Some(error) => Err(error.clone()),

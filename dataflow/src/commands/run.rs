@@ -18,7 +18,7 @@ use connectors::{LeaseOwner, Source, Store};
 use crate::commands::WrongUse;
 use crate::config::{self, Config};
 use crate::faults::Faults;
-use crate::job::{JobConfig, Status};
+use crate::job::{JobConfig, MakeEmbedder, Status};
 use crate::progress::Progress;
 use crate::run::Outcome;
 
@@ -212,7 +212,7 @@ fn release(outcome: &mut Outcome) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// [`WrongUse`] for an unknown one.
-pub fn embedder(name: &str) -> anyhow::Result<Option<fn() -> Box<dyn connectors::Embedder>>> {
+pub fn embedder(name: &str) -> anyhow::Result<Option<MakeEmbedder>> {
     match name {
         "projection" => Ok(Some(|| Box::new(connectors::projection::Projection::new()))),
         "none" => Ok(None),

@@ -77,19 +77,20 @@ pub struct Shared {
     pub saved: Saved,
     /// Counters for people.
     pub progress: Arc<Progress>,
+    /// Where the run starts.
+    pub boundary_ms: i64,
+    /// Rules to break, for mutation runs.
+    pub faults: Faults,
 }
 
-/// Builds the operator. `boundary_ms` is where the run starts.
-#[expect(clippy::too_many_lines, reason = "one operator, read from top to bottom")]
+/// Builds the operator.
 pub fn detect<'scope>(
     closed: StreamVec<'scope, i64, Closed>,
     ticks: StreamVec<'scope, i64, Tick>,
     control: StreamVec<'scope, i64, Cut>,
     mut devices: Devices,
     mut context: Context,
-    boundary_ms: i64,
     shared: Shared,
-    faults: Faults,
 ) -> StreamVec<'scope, i64, Row> {
     let mut builder = OperatorBuilder::new("detect".to_owned(), closed.scope());
     let mut closed_in = builder.new_input(closed, Pipeline);
@@ -102,7 +103,8 @@ pub fn detect<'scope>(
         let mut stash: BTreeMap<i64, Vec<Vec<Closed>>> = BTreeMap::new();
         let mut cuts: BTreeMap<i64, bool> = BTreeMap::new();
         let mut newest_ms: Option<i64> = None;
-        let mut done_below_ms = boundary_ms;
+        let faults = shared.faults.clone();
+        let mut done_below_ms = shared.boundary_ms;
         move |frontiers| {
             closed_in.for_each_stamp(|cap, batches| {
                 let window_ms = *cap.least().expect("a closed window has its time");

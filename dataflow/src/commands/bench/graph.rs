@@ -142,16 +142,13 @@ fn behind<'scope>(
     let controls = control.to_stream(closed.scope());
     // No cut will ever be announced.
     control.close();
-    let shared = Shared { directory, ledger: Rc::clone(ledger), saved: Rc::default(), progress: Arc::clone(progress) };
-    detect(
-        closed,
-        streams.ticks.broadcast(),
-        controls,
-        devices,
-        context,
-        start.boundary_ms(),
-        shared,
-        Faults::default(),
-    )
-    .probe_with(durable);
+    let shared = Shared {
+        directory,
+        ledger: Rc::clone(ledger),
+        saved: Rc::default(),
+        progress: Arc::clone(progress),
+        boundary_ms: start.boundary_ms(),
+        faults: Faults::default(),
+    };
+    detect(closed, streams.ticks.broadcast(), controls, devices, context, shared).probe_with(durable);
 }
