@@ -13,16 +13,22 @@ pub struct Faults {
     pub resume_at_read_position: bool,
     /// A restart forgets the watermark in front of the offset.
     pub forget_watermark: bool,
+    /// A restart forgets which devices and metrics a partition has shown.
+    pub forget_known: bool,
     /// Records below T are applied again.
     pub apply_covered: bool,
-    /// Records below T are skipped before they move the watermark.
-    pub skip_before_watermark: bool,
+    /// Messages that can't be used move the watermark.
+    pub poison_moves_watermark: bool,
     /// Idle marks are ignored in a replay.
     pub forget_marks: bool,
+    /// Idle marks are used before they are durable.
+    pub use_marks_early: bool,
     /// Of duplicates the lower (partition, offset) wins.
     pub lower_duplicate_wins: bool,
     /// A window takes the reading at its end.
     pub closed_windows: bool,
+    /// A late reading is stamped with its own window instead of the watermark's.
+    pub late_at_own_window: bool,
     /// Floats are added in the order of arrival.
     pub arrival_order: bool,
     /// Detector state is saved as of now instead of T.

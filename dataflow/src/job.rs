@@ -108,6 +108,7 @@ pub struct Job {
     last_cut_sent: bool,
     stop_told: bool,
     lead: Option<Lead>,
+    faults: Faults,
     /// What a replay at full speed never needs: the clock of the last report and when partitions fell idle.
     idle: Idle,
 }
@@ -173,7 +174,6 @@ impl Job {
             stopping: false,
             source: config.source.identity(),
             meaning: config.meaning(),
-            faults: config.faults.clone(),
             reports: std::collections::BTreeMap::new(),
             marks: None,
             window_ms: config.settings.window_ms,
@@ -194,6 +194,7 @@ impl Job {
             last_cut_sent: false,
             stop_told: false,
             lead,
+            faults: config.faults.clone(),
             idle: Idle::default(),
         })
     }
@@ -299,8 +300,7 @@ impl Job {
         let saved = std::mem::take(&mut *self.graph.saved.borrow_mut());
         for (boundary_ms, (last, devices)) in saved {
             let positions = self.reader.borrow_mut().positions(boundary_ms);
-            let faults = self.lead.as_ref().map(|lead| lead.faults.clone()).unwrap_or_default();
-            let counted_below_ms = if faults.count_now { i64::MAX } else { boundary_ms };
+            let counted_below_ms = if self.faults.count_now { i64::MAX } else { boundary_ms };
             let totals = self.ledger.borrow_mut().below(counted_below_ms);
             let part = WorkerPart { boundary_ms, worker: self.index, totals, positions, devices };
             self.tell(Up::Part(Box::new(part)));

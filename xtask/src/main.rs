@@ -118,16 +118,19 @@ fn advisory_database() -> Option<PathBuf> {
     Some(home.join("advisory-dbs")).filter(|folder| folder.is_dir())
 }
 
-/// The walk is a test of its own, which reads its seeds from the environment and prints the one that failed.
+/// Sections of the proof, a test binary that runs all of them where nothing is said.
+fn proof_step(name: String, args: &[&str]) -> Step {
+    Step::cargo(name, &[&["test", "--release", "-p", "dataflow", "--test", "proof", "--"], args].concat())
+}
+
 fn walk_step(args: WalkArgs) -> Step {
+    let (seeds, from) = (args.seeds.to_string(), args.from.to_string());
     let name = format!("walk, seeds {} to {}", args.from, args.from.saturating_add(args.seeds - 1));
-    Step::cargo(name, &["test", "--release", "-p", "dataflow", "--test", "walk", "--", "--nocapture"])
-        .env("PLENUM_WALK_SEEDS", &args.seeds.to_string())
-        .env("PLENUM_WALK_FROM", &args.from.to_string())
+    proof_step(name, &["walk", "--seeds", &seeds, "--from", &from])
 }
 
 fn mutate_step() -> Step {
-    Step::cargo("mutations", &["test", "--release", "-p", "dataflow", "--test", "mutate", "--", "--nocapture"])
+    proof_step("mutations".to_owned(), &["mutate"])
 }
 
 #[cfg(test)]

@@ -100,8 +100,11 @@ impl Job {
                     Err(_) => return,
                 },
                 Some(given) => {
-                    let Some(at) = writer.others_done.iter().position(|done| done == given) else { return };
-                    writer.others_done.swap_remove(at);
+                    match writer.others_done.iter().position(|done| done == given) {
+                        Some(at) => drop(writer.others_done.swap_remove(at)),
+                        None if self.faults.use_marks_early => {}
+                        None => return,
+                    }
                     if let Some(orders) = &mut self.graph.orders {
                         for mark in marks.iter() {
                             let thaw = (mark.offset, mark.watermark_ms);

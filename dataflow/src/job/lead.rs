@@ -8,7 +8,6 @@ use connectors::IdleMark;
 use super::{Job, Up, Watermarks};
 use crate::Input;
 use crate::checkpoint::{Manifest, WorkerPart, assemble};
-use crate::faults::Faults;
 use crate::operators::{Cut, Order};
 use crate::queue::Work;
 
@@ -26,7 +25,6 @@ pub(super) struct Lead {
     pub(super) stopping: bool,
     pub(super) source: String,
     pub(super) meaning: String,
-    pub(super) faults: Faults,
     pub(super) reports: BTreeMap<usize, Watermarks>,
     pub(super) marks: Option<(Option<u64>, Vec<IdleMark>)>,
     pub(super) window_ms: i64,
@@ -124,7 +122,7 @@ impl Job {
         let mut writer = self.writer.borrow_mut();
         match cut.ticket {
             None => {
-                let durable = !self.graph.durable.less_than(&cut.boundary_ms) || lead.faults.manifest_first;
+                let durable = !self.graph.durable.less_than(&cut.boundary_ms) || self.faults.manifest_first;
                 if cut.parts.len() < lead.peers || !durable {
                     return;
                 }

@@ -120,7 +120,7 @@ impl Partition {
             partition: self.number,
             offset: first.offset,
             watermark_ms: first.watermark_ms,
-            known: self.known.first(first.known),
+            known: self.known.first(if faults.forget_known { 0 } else { first.known }),
         }
     }
 }
@@ -458,6 +458,9 @@ fn take(
         Ok(usable) => usable,
         Err(rejected) => {
             partition.note_first(before_stamp_ms, record.offset);
+            if reader.faults.poison_moves_watermark {
+                partition.raise(record.broker_ms.saturating_sub(settings.lateness_ms));
+            }
             if covered(before_stamp_ms) {
                 return;
             }
@@ -471,20 +474,18 @@ fn take(
             return;
         }
     };
-    let window_ms = window_start(timestamp_ms, settings.window_ms);
+    let window_ms = window_start(timestamp_ms - i64::from(reader.faults.closed_windows), settings.window_ms);
     let window_ends_ms = window_ms + settings.window_ms;
     let late = if reader.faults.late_below_start { window_ms <= before_ms } else { window_ends_ms <= before_ms };
     let late = late && before_ms != i64::MIN;
-    let stamp_ms = if late { before_stamp_ms } else { window_ms };
+    let stamp_ms = if late && !reader.faults.late_at_own_window { before_stamp_ms } else { window_ms };
     if partition.last_stamp_ms != Some(stamp_ms) {
         partition.last_stamp_ms = Some(stamp_ms);
         let first = First { offset: record.offset, watermark_ms: before_ms, known };
         partition.firsts.entry(stamp_ms).or_insert(first);
     }
     let seen_ms = if reader.faults.trust_device_clock { timestamp_ms } else { timestamp_ms.min(record.broker_ms) };
-    if !(reader.faults.skip_before_watermark && covered(stamp_ms)) {
-        partition.raise(seen_ms.saturating_sub(settings.lateness_ms));
-    }
+    partition.raise(seen_ms.saturating_sub(settings.lateness_ms));
     if is_new {
         turn.introductions.push(partition.interner.introduce(at));
     }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use connectors::memory::MemoryStore;
-use connectors::{Checkpoint, IdleMark, Store as _};
+use connectors::{Checkpoint, Event, IdleMark, PartitionReader, Poll, Source, SourceError, Store as _};
 use dataflow::checkpoint::{Manifest, Start};
 use dataflow::job::{Job, JobConfig, Status};
 use dataflow::progress::Progress;
@@ -35,6 +35,8 @@ pub struct Stage {
     commands: Vec<Sender<Command>>,
     answers: Vec<Receiver<Answer>>,
     guards: WorkerGuards<()>,
+    /// It starts from a checkpoint.
+    pub resumed: bool,
 }
 
 impl Stage {
@@ -43,6 +45,7 @@ impl Stage {
         let mut stored = store.stored();
         let checkpoint = stored.latest_checkpoint().expect("memory does not fail");
         let marks = stored.marks().expect("memory does not fail");
+        let resumed = checkpoint.is_some();
         let start = Arc::new(Start::decode(checkpoint, marks).expect("what was written can be read"));
         let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
         let (mut commands, mut answers, mut ends) = (Vec::new(), Vec::new(), Vec::new());
@@ -80,7 +83,7 @@ impl Stage {
         for _ in 0..workers {
             all_ready.recv().expect("every worker is built");
         }
-        Stage { commands, answers, guards: guards.expect("threads need no network") }
+        Stage { commands, answers, guards: guards.expect("threads need no network"), resumed }
     }
 
     /// Lets one worker take a step.
@@ -98,6 +101,47 @@ impl Stage {
         for result in self.guards.join() {
             let _ = result; // a panic was reported by `step`
         }
+    }
+}
+
+/// A source that gives a few records at a time, so that a crash may fall between any two of them.
+pub struct Sips {
+    /// What it gives.
+    pub source: Arc<dyn Source>,
+    /// How many at most.
+    pub records: usize,
+}
+
+impl Source for Sips {
+    fn topic(&self) -> &str {
+        self.source.topic()
+    }
+
+    fn identity(&self) -> String {
+        self.source.identity()
+    }
+
+    fn partitions(&self) -> Vec<u32> {
+        self.source.partitions()
+    }
+
+    fn messages_total(&self) -> Option<u64> {
+        self.source.messages_total()
+    }
+
+    fn open(&self, partition: u32, offset: i64) -> Result<Box<dyn PartitionReader>, SourceError> {
+        Ok(Box::new(SippingReader { reader: self.source.open(partition, offset)?, records: self.records }))
+    }
+}
+
+struct SippingReader {
+    reader: Box<dyn PartitionReader>,
+    records: usize,
+}
+
+impl PartitionReader for SippingReader {
+    fn poll(&mut self, max: usize, each: &mut dyn FnMut(Event<'_>)) -> Result<Poll, SourceError> {
+        self.reader.poll(max.min(self.records), each)
     }
 }
 
@@ -150,6 +194,11 @@ impl ScriptStore {
     /// How many works wait.
     pub fn pending(&self) -> usize {
         self.wire().pending.len()
+    }
+
+    /// Whether the work at `at` is idle marks.
+    pub fn is_marks(&self, at: usize) -> bool {
+        matches!(self.wire().pending[at].work, Work::Marks(_))
     }
 
     /// How many rows of dead writers may still arrive.
