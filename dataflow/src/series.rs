@@ -7,7 +7,7 @@ use std::hash::BuildHasher as _;
 use hashbrown::HashTable;
 use model::device::Conversion;
 use model::hash::{hash_text, hash_texts};
-use model::message::{Rejected, Shape};
+use model::message::{RecentTimestamp, Rejected, Shape};
 use model::{Catalogue, DeadLetterReason, Message};
 
 use crate::directory::{Introduction, Place};
@@ -108,11 +108,18 @@ pub struct Interner {
     hasher: hashbrown::DefaultHashBuilder,
     /// The entry of the last message.
     last: usize,
+    recent: RecentTimestamp,
 }
 
 impl Default for Interner {
     fn default() -> Self {
-        Interner { entries: Vec::new(), table: HashTable::new(), hasher: Default::default(), last: NONE }
+        Interner {
+            entries: Vec::new(),
+            table: HashTable::new(),
+            hasher: Default::default(),
+            last: NONE,
+            recent: RecentTimestamp::default(),
+        }
     }
 }
 
@@ -122,7 +129,7 @@ impl Interner {
     #[inline]
     pub fn recall(&mut self, bytes: &[u8]) -> Option<Recalled> {
         let at = self.entries.get(self.last)?.next;
-        let (timestamp_ms, value) = self.entries.get(at)?.shape.as_ref()?.read(bytes)?;
+        let (timestamp_ms, value) = self.entries.get(at)?.shape.as_ref()?.read(bytes, &mut self.recent)?;
         self.last = at;
         Some(Recalled { at, timestamp_ms, value })
     }

@@ -203,6 +203,28 @@ fn scan(bytes: &[u8]) -> Option<(Message<'_>, Spans)> {
     Some((message, spans))
 }
 
+/// The timestamp that was read last: all metrics of a device mostly have the same.
+#[derive(Clone, Debug, Default)]
+pub struct RecentTimestamp {
+    text: [u8; 32],
+    length: usize,
+    ms: i64,
+}
+
+impl RecentTimestamp {
+    fn read(&mut self, text: &[u8]) -> Option<i64> {
+        if text == &self.text[..self.length] {
+            return Some(self.ms);
+        }
+        let ms = parse_utc_fast(text)?;
+        if let Some(kept) = self.text.get_mut(..text.len()) {
+            kept.copy_from_slice(text);
+            (self.length, self.ms) = (text.len(), ms);
+        }
+        Some(ms)
+    }
+}
+
 /// The bytes of a series' message around timestamp and value. Nearly every device sends them unchanged, so that the next
 /// message of the series needs to be compared and not to be taken apart.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,29 +250,29 @@ impl Shape {
 
     /// Timestamp and value of a message that is the same in all else: what [`decode`] would say of it, to the bit. `None`
     /// says nothing about the message.
-    pub fn read(&self, bytes: &[u8]) -> Option<(i64, f64)> {
+    pub fn read(&self, bytes: &[u8], recent: &mut RecentTimestamp) -> Option<(i64, f64)> {
         let (head, rest) = self.bytes.split_at(self.parts[0]);
         let (middle, tail) = rest.split_at(self.parts[1] - self.parts[0]);
         if !bytes.starts_with(head) || !bytes.ends_with(tail) {
             return None;
         }
         let ((timestamp_ms, value), end) = if self.is_timestamp_first {
-            let (timestamp_ms, at) = self.timestamp(bytes, head.len())?;
+            let (timestamp_ms, at) = self.timestamp(bytes, head.len(), recent)?;
             let (value, end) = number_or_bool(bytes, behind(bytes, at, middle)?)?;
             ((timestamp_ms, value), end)
         } else {
             let (value, at) = number_or_bool(bytes, head.len())?;
-            let (timestamp_ms, end) = self.timestamp(bytes, behind(bytes, at, middle)?)?;
+            let (timestamp_ms, end) = self.timestamp(bytes, behind(bytes, at, middle)?, recent)?;
             ((timestamp_ms, value), end)
         };
         (end + tail.len() == bytes.len()).then_some((timestamp_ms, value))
     }
 
     /// A timestamp that mostly is as long as the one before.
-    fn timestamp(&self, bytes: &[u8], at: usize) -> Option<(i64, usize)> {
+    fn timestamp(&self, bytes: &[u8], at: usize, recent: &mut RecentTimestamp) -> Option<(i64, usize)> {
         let end = at + self.timestamp_bytes;
         if let Some([b'"', text @ .., b'"']) = bytes.get(at..end)
-            && let Some(ms) = parse_utc_fast(text)
+            && let Some(ms) = recent.read(text)
         {
             return Some((ms, end));
         }
@@ -611,13 +633,14 @@ mod tests {
             };
             let known = with("1.25", "\"2026-03-02T10:00:00Z\"");
             let shape = Shape::of(known.as_bytes()).expect("a flat message has a shape");
-            prop_assert_eq!(shape.read(known.as_bytes()), Some((1_772_445_600_000, 1.25)));
+            let mut recent = RecentTimestamp::default();
+            prop_assert_eq!(shape.read(known.as_bytes(), &mut recent), Some((1_772_445_600_000, 1.25)));
             let mut bytes = with(&value, &timestamp).into_bytes();
             if is_changed {
                 let at = at.index(bytes.len());
                 bytes[at] = byte;
             }
-            if let Some((timestamp_ms, value)) = shape.read(&bytes) {
+            if let Some((timestamp_ms, value)) = shape.read(&bytes, &mut recent) {
                 let message = decode_any(&bytes).unwrap();
                 prop_assert_eq!((message.timestamp_ms, message.metric_value.to_bits()), (timestamp_ms, value.to_bits()));
                 let known = Message { timestamp_ms, metric_value: value, ..decode_any(known.as_bytes()).unwrap() };

@@ -55,7 +55,12 @@ pub struct Partition {
     known: Known,
     firsts: BTreeMap<i64, First>,
     last_stamp_ms: Option<i64>,
+    last_window_ms: Option<i64>,
     marks: BTreeMap<i64, i64>,
+}
+
+fn stamp_of_watermark_ms(watermark_ms: i64, settings: &JobSettings) -> i64 {
+    if watermark_ms == i64::MIN { i64::MIN } else { window_start(watermark_ms, settings.window_ms) }
 }
 
 /// The first record of a stamp, with what was true in front of it.
@@ -69,7 +74,20 @@ struct First {
 impl Partition {
     /// The stamp of whatever is not an on-time reading: the window of the watermark.
     pub fn watermark_stamp_ms(&self, settings: &JobSettings) -> i64 {
-        if self.watermark_ms == i64::MIN { i64::MIN } else { window_start(self.watermark_ms, settings.window_ms) }
+        stamp_of_watermark_ms(self.watermark_ms, settings)
+    }
+
+    /// The window of a time: mostly the same as the last one, which costs no division.
+    fn window_of_ms(&mut self, timestamp_ms: i64, width_ms: i64) -> i64 {
+        if let Some(window_ms) = self.last_window_ms
+            && timestamp_ms.checked_sub(window_ms).is_some_and(|into_ms| (0..width_ms).contains(&into_ms))
+        {
+            return window_ms;
+        }
+        let window_ms = window_start(timestamp_ms, width_ms);
+        // The first window of all time is cut off.
+        self.last_window_ms = Some(window_ms).filter(|&window_ms| window_ms > i64::MIN);
+        window_ms
     }
 
     fn raise(&mut self, watermark_ms: i64) {
@@ -182,6 +200,7 @@ impl Reader {
                 known: Known::from_pairs(position.map_or(&[], |position| position.known.as_slice())),
                 firsts: BTreeMap::new(),
                 last_stamp_ms: None,
+                last_window_ms: None,
                 marks: BTreeMap::new(),
             };
             if !faults.forget_marks {
@@ -241,6 +260,8 @@ struct Turn {
     rows: Vec<(i64, Vec<Row>)>,
     introductions: Vec<Introduction>,
     ticks: Vec<Tick>,
+    /// The window that was last noted as under way.
+    noted_window_ms: Option<i64>,
 }
 
 fn at_stamp<T>(batches: &mut Vec<(i64, Vec<T>)>, stamp_ms: i64) -> &mut Vec<T> {
@@ -346,6 +367,7 @@ fn take_turn(
             None => BTreeSet::new(),
         };
     });
+    turn.noted_window_ms = None;
     let mut passed = vec![false; reader.partitions.len()];
     let mut any = false;
     for _ in 0..POLLS_A_TURN {
@@ -431,10 +453,10 @@ fn take(
     let settings = &reader.settings;
     partition.apply_marks(record.offset);
     let before_ms = partition.watermark_ms;
-    let before_stamp_ms = partition.watermark_stamp_ms(settings);
     partition.next_offset = record.offset + 1;
     let covered = |stamp_ms: i64| stamp_ms < reader.boundary_ms && !reader.faults.apply_covered;
     let Some(bytes) = record.bytes else {
+        let before_stamp_ms = stamp_of_watermark_ms(before_ms, settings);
         partition.note_first(before_stamp_ms, record.offset);
         if !covered(before_stamp_ms) {
             ledger.at(before_stamp_ms).skipped += 1;
@@ -457,6 +479,7 @@ fn take(
     let (Recalled { at, timestamp_ms, value }, is_new) = match usable {
         Ok(usable) => usable,
         Err(rejected) => {
+            let before_stamp_ms = stamp_of_watermark_ms(before_ms, settings);
             partition.note_first(before_stamp_ms, record.offset);
             if reader.faults.poison_moves_watermark {
                 partition.raise(record.broker_ms.saturating_sub(settings.lateness_ms));
@@ -474,11 +497,12 @@ fn take(
             return;
         }
     };
-    let window_ms = window_start(timestamp_ms - i64::from(reader.faults.closed_windows), settings.window_ms);
+    let first_ms = timestamp_ms - i64::from(reader.faults.closed_windows);
+    let window_ms = partition.window_of_ms(first_ms, settings.window_ms);
     let window_ends_ms = window_ms + settings.window_ms;
     let late = if reader.faults.late_below_start { window_ms <= before_ms } else { window_ends_ms <= before_ms };
     let late = late && before_ms != i64::MIN;
-    let stamp_ms = if late && !reader.faults.late_at_own_window { before_stamp_ms } else { window_ms };
+    let stamp_ms = if late && !reader.faults.late_at_own_window { stamp_of_watermark_ms(before_ms, settings) } else { window_ms };
     if partition.last_stamp_ms != Some(stamp_ms) {
         partition.last_stamp_ms = Some(stamp_ms);
         let first = First { offset: record.offset, watermark_ms: before_ms, known };
@@ -515,7 +539,9 @@ fn take(
         partition: partition.number,
         route: entry.route_low,
     });
-    if reader.newest_window_ms < Some(window_ms) || !reader.under_way.contains(&window_ms) {
+    // Within a turn nothing leaves the windows under way.
+    if turn.noted_window_ms != Some(window_ms) {
+        turn.noted_window_ms = Some(window_ms);
         reader.newest_window_ms = reader.newest_window_ms.max(Some(window_ms));
         if reader.under_way.insert(window_ms) {
             turn.ticks.push(Tick { stamp_ms: window_ms, has_reading: true });
