@@ -12,6 +12,7 @@ mod replay;
 mod report;
 mod source;
 
+use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -139,15 +140,21 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
         println!("{}", serde_json::to_string(&measure::measure(case, amount)?)?);
         return Ok(ExitCode::SUCCESS);
     }
+    let is_terminal = std::io::stderr().is_terminal();
     let mut entries = Vec::new();
     for (at, case) in cases.iter().enumerate() {
         let mut all = Vec::new();
         for turn in 1..=arguments.repeat {
-            eprint!("\r{} of {}, {}, run {turn} of {} ... ", at + 1, cases.len(), name(case), arguments.repeat);
+            if is_terminal {
+                eprint!("\r{} of {}, {}, run {turn} of {} ", at + 1, cases.len(), name(case), arguments.repeat);
+            }
             all.push(measure_apart(case, arguments)?);
         }
-        eprintln!();
-        entries.push(Entry::new(*case, amount, all));
+        let entry = Entry::new(*case, amount, all);
+        let million = entry.median().per_cpu_s() / 1e6;
+        let start = if is_terminal { "\r\u{1b}[K" } else { "" };
+        eprintln!("{start}{} of {}, {}: {million:.2} million a CPU-second", at + 1, cases.len(), name(case));
+        entries.push(entry);
     }
     report::compare(&mut entries);
     if let Some(path) = &arguments.raw {
