@@ -258,7 +258,7 @@ impl Known {
     }
 
     /// How many (device, metric) pairs there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.pairs.len()
     }
 

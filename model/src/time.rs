@@ -2,6 +2,9 @@
 
 use jiff::Timestamp;
 
+/// Times with a date: from the year -9999 to 9999, with a day at both ends that a time zone may need.
+pub const CALENDAR_MS: std::ops::Range<i64> = -377_705_023_200_000..253_402_207_200_000;
+
 /// Reads an RFC 3339 time with zone; fractions beyond milliseconds are cut towards the past. `None`: not such a time.
 pub fn parse_rfc3339(text: &str) -> Option<i64> {
     parse_utc_fast(text.as_bytes()).or_else(|| {

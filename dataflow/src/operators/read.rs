@@ -118,7 +118,7 @@ impl Partition {
             return;
         }
         self.last_stamp_ms = Some(stamp_ms);
-        let first = First { offset, watermark_ms: self.watermark_ms, known: self.known.len() };
+        let first = First { offset, watermark_ms: self.watermark_ms, known: self.known.count() };
         self.firsts.entry(stamp_ms).or_insert(first);
     }
 
@@ -126,7 +126,7 @@ impl Partition {
     fn position(&mut self, boundary_ms: i64, faults: &Faults) -> Position {
         self.firsts = self.firsts.split_off(&boundary_ms);
         self.last_stamp_ms = None;
-        let now = First { offset: self.next_offset, watermark_ms: self.watermark_ms, known: self.known.len() };
+        let now = First { offset: self.next_offset, watermark_ms: self.watermark_ms, known: self.known.count() };
         let mut first = self.firsts.values().min_by_key(|first| first.offset).copied().unwrap_or(now);
         if faults.resume_at_read_position {
             first = now;
@@ -297,7 +297,7 @@ pub fn read<'scope>(
     progress: Arc<Progress>,
     timed: bool,
 ) -> Streams<'scope> {
-    let mut builder = OperatorBuilder::new("read".to_owned(), scope.clone());
+    let mut builder = OperatorBuilder::new("read".to_owned(), scope);
     let activator = scope.activator_for(builder.operator_info().address);
     let (readings_out, readings) = builder.new_output();
     let (introductions_out, introductions) = builder.new_output();
@@ -464,7 +464,7 @@ fn take(
         }
         return;
     };
-    let known = partition.known.len();
+    let known = partition.known.count();
     let fits = bytes.len() <= settings.max_message_bytes;
     let usable = match fits.then(|| partition.interner.recall(bytes)).flatten() {
         Some(recalled) => check_time(recalled.timestamp_ms, record.broker_ms, settings).map(|()| (recalled, false)),
@@ -502,7 +502,8 @@ fn take(
     let window_ends_ms = window_ms + settings.window_ms;
     let late = if reader.faults.late_below_start { window_ms <= before_ms } else { window_ends_ms <= before_ms };
     let late = late && before_ms != i64::MIN;
-    let stamp_ms = if late && !reader.faults.late_at_own_window { stamp_of_watermark_ms(before_ms, settings) } else { window_ms };
+    let stamp_ms =
+        if late && !reader.faults.late_at_own_window { stamp_of_watermark_ms(before_ms, settings) } else { window_ms };
     if partition.last_stamp_ms != Some(stamp_ms) {
         partition.last_stamp_ms = Some(stamp_ms);
         let first = First { offset: record.offset, watermark_ms: before_ms, known };
@@ -559,6 +560,10 @@ fn tick_other(newest_ms: &mut Option<i64>, stamp_ms: i64, turn: &mut Turn) {
 
 /// The plausibility of an event time against the broker's.
 fn check_time(timestamp_ms: i64, broker_ms: i64, settings: &JobSettings) -> Result<(), Rejected> {
+    if !model::time::CALENDAR_MS.contains(&timestamp_ms) {
+        let detail = format!("event time {timestamp_ms}ms lies outside the years -9999 to 9999");
+        return Err(Rejected::new(DeadLetterReason::BadTimestamp, detail));
+    }
     let ahead_ms = timestamp_ms.saturating_sub(broker_ms);
     if ahead_ms > settings.max_future_ms {
         let detail = format!("event time is {ahead_ms}ms after the broker's, more than {}ms", settings.max_future_ms);

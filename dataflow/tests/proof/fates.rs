@@ -110,10 +110,13 @@ impl Columns<'_> {
     }
 }
 
+/// How a row of a table is written down.
+type Line = fn(&Columns<'_>) -> String;
+
 /// The store's content in the words of the plain reading.
 fn seen(store: &MemoryStore, manifest: &Manifest) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
-    let tables: [(TableId, fn(&Columns<'_>) -> String); 5] = [
+    let tables: [(TableId, Line); 5] = [
         (TableId::DeadLetters, dead_letter),
         (TableId::LateMetrics, late),
         (TableId::DeviceMetricsRaw, raw),

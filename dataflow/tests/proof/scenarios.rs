@@ -89,7 +89,7 @@ impl Staged {
         faults: &Faults,
         stuck_steps: u64,
     ) -> Result<(MemoryStore, dataflow::checkpoint::Manifest), String> {
-        let mut random = Random::new(seed ^ 0xc4a5_4e5);
+        let mut random = Random::new(seed ^ 0x0c4a_54e5);
         let store = ScriptStore::new(faults.ignore_versions);
         let script = Script {
             lives: random.between(1, 4),
