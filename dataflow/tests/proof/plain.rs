@@ -126,7 +126,8 @@ fn usable(
         return Err("too_large");
     }
     // The one number that JSON can write and a double can't hold; this reader would call the whole text broken.
-    if String::from_utf8_lossy(bytes).contains("1e999") {
+    // The same goes for words that are no JSON at all, but say so.
+    if ["1e999", ":NaN"].iter().any(|word| String::from_utf8_lossy(bytes).contains(word)) {
         return Err("not_finite");
     }
     let json: Json = serde_json::from_slice(bytes).map_err(|_| "not_json")?;
@@ -141,10 +142,18 @@ fn usable(
         _ => return Err("wrong_type"),
     };
     let sent = match json.get("metric_value").ok_or("missing_field")? {
-        Json::Number(number) => number.as_f64().expect("every number is one"),
+        // Not every reader of JSON rounds as it should, but the standard library's does.
+        Json::Number(_) => {
+            let text = String::from_utf8_lossy(bytes);
+            let (_, number) = text.rsplit_once("\"metric_value\":").expect("it was just found");
+            let number = number.split([',', '}']).next().expect("a split has a first part");
+            number.trim().parse().expect("the standard library reads every number of JSON")
+        }
         Json::Bool(value) => f64::from(u8::from(*value)),
         _ => return Err("wrong_type"),
     };
+    // No number keeps the sign of a zero.
+    let sent = sent + 0.0;
     if event_ms - broker_ms > settings.max_future_ms {
         return Err("too_far_in_future");
     }
@@ -225,8 +234,12 @@ fn states(settings: &JobSettings, on_time: &[Reading], lines: &mut BTreeSet<Stri
                 .collect();
             samples.sort_by_key(|reading| reading.event_ms);
             let sum = samples.iter().fold(0.0, |sum, reading| sum + reading.value);
-            let min = samples.iter().fold(f64::INFINITY, |min, reading| min.min(reading.value));
-            let max = samples.iter().fold(f64::NEG_INFINITY, |max, reading| max.max(reading.value));
+            let min = samples
+                .iter()
+                .fold(f64::INFINITY, |min, reading| if reading.value < min { reading.value } else { min });
+            let max = samples
+                .iter()
+                .fold(f64::NEG_INFINITY, |max, reading| if reading.value > max { reading.value } else { max });
             let last = samples.last().expect("a metric of a state has a reading").value;
             let mean = sum / samples.len() as f64;
             let shown = if settings.aggregate == Aggregation::Last { last } else { mean };

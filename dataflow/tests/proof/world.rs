@@ -31,6 +31,7 @@ pub fn world(seed: u64) -> World {
     let window_ms = *random.pick(&[10_000, 10_000, 60_000]);
     let quiet = random.chance(0.6);
     let backlog = random.chance(0.5);
+    let regular = random.chance(0.4);
     let mut topic: BTreeMap<u32, Vec<(u64, Recorded)>> = (0..partitions).map(|at| (at as u32, Vec::new())).collect();
     let homes: Vec<Vec<i64>> = (0..devices)
         .map(|device| {
@@ -50,7 +51,8 @@ pub fn world(seed: u64) -> World {
     for at in 0..records {
         time_ms += if random.chance(0.96) { random.between(0, 4_000) } else { random.between(20_000, 90_000) };
         step += random.between(0, 3) as u64;
-        let mut device = random.between(0, devices - 1);
+        // Real devices send their metrics in the same order again and again.
+        let mut device = if regular { at / 3 % devices } else { random.between(0, devices - 1) };
         let mut partition = *random.pick(&homes[device as usize]);
         let mut event_ms = time_ms;
         let kind = random.unit();
@@ -69,7 +71,8 @@ pub fn world(seed: u64) -> World {
             // Windows begin there.
             event_ms -= event_ms % 10_000;
         }
-        let mut metric = *random.pick(&["supply_air_temp", "fan_speed", "x"]);
+        let metrics = ["supply_air_temp", "fan_speed", "x"];
+        let mut metric = if regular { metrics[at as usize % 3] } else { *random.pick(&metrics) };
         let burst = random.chance(0.12) || (at / 25 % 3 == 2 && device == 0);
         let value = 50.0 + device as f64 + random.unit() + if burst { 25.0 } else { 0.0 };
         if random.chance(0.08) && !history.is_empty() {
@@ -95,9 +98,11 @@ pub fn world(seed: u64) -> World {
             "{{\"device_id\":\"d{device}\",\"device_type\":\"{}\",\"timestamp\":{time},\"metric_name\":\"{metric}\",\"metric_value\":{value}{unit}{place}}}",
             TYPES[device as usize % TYPES.len()]
         );
+        let disguised = random.chance(0.08);
+        let text = if disguised { disguise(&mut random, &text) } else { text };
         let bytes = match random.unit() {
-            broken if broken < 0.05 => Some(break_message(&mut random, &text).into_bytes()),
-            gone if gone < 0.08 => None,
+            broken if broken < 0.05 && !disguised => Some(break_message(&mut random, &text).into_bytes()),
+            gone if (0.05..0.08).contains(&gone) => None,
             _ => Some(text.into_bytes()),
         };
         let log = topic.get_mut(&(partition as u32)).expect("all partitions exist");
@@ -125,13 +130,48 @@ pub fn world(seed: u64) -> World {
 /// The longest message that a world's settings allow, in bytes.
 const LONGEST: usize = 400;
 
+/// The field of a message with another value, written as it stands here.
+fn with_field(text: &str, name: &str, with: &str) -> String {
+    let from = text.find(&format!("\"{name}\":")).expect("every message has it");
+    let to = text[from..].find([',', '}']).expect("a field ends") + from;
+    format!("{}{with}{}", &text[..from], &text[to..])
+}
+
+/// A message that looks nearly like the ones before it: other forms of numbers, some of them none, and other spacing.
+fn disguise(random: &mut Random, text: &str) -> String {
+    const NUMBERS: [&str; 20] = [
+        "1e2",
+        "5.0E-1",
+        "-0.0",
+        "-7",
+        "0",
+        "007",
+        "1.",
+        ".5",
+        "+5",
+        "1e",
+        "-",
+        "5 ",
+        " 5",
+        "\"5\"",
+        "12345678901234567890",
+        "0.12345678901234567890123",
+        "5,\"metric_value\":6",
+        "1e-400",
+        "NaN",
+        "9007199254740993",
+    ];
+    match random.below(5) {
+        0 => text.replacen(":", ": ", 1),
+        1 => format!("{text} "),
+        2 => format!("{text}}}"),
+        _ => with_field(text, "metric_value", &format!("\"metric_value\":{}", random.pick(&NUMBERS))),
+    }
+}
+
 /// One defect of each kind that makes a message unusable.
 fn break_message(random: &mut Random, text: &str) -> String {
-    let field = |name: &str, with: &str| {
-        let from = text.find(&format!("\"{name}\":")).expect("every message has it");
-        let to = text[from..].find([',', '}']).expect("a field ends") + from;
-        format!("{}{with}{}", &text[..from], &text[to..])
-    };
+    let field = |name: &str, with: &str| with_field(text, name, with);
     match random.below(6) {
         0 => text[..text.len() - 9].to_owned(),
         1 => field("device_type", "\"other\":1"),
