@@ -560,14 +560,14 @@ fn tick_other(newest_ms: &mut Option<i64>, stamp_ms: i64, turn: &mut Turn) {
 
 /// The plausibility of an event time against the broker's.
 fn check_time(timestamp_ms: i64, broker_ms: i64, settings: &JobSettings) -> Result<(), Rejected> {
-    if !model::time::CALENDAR_MS.contains(&timestamp_ms) {
-        let detail = format!("event time {timestamp_ms}ms lies outside the years -9999 to 9999");
-        return Err(Rejected::new(DeadLetterReason::BadTimestamp, detail));
-    }
     let ahead_ms = timestamp_ms.saturating_sub(broker_ms);
     if ahead_ms > settings.max_future_ms {
         let detail = format!("event time is {ahead_ms}ms after the broker's, more than {}ms", settings.max_future_ms);
         return Err(Rejected::new(DeadLetterReason::TooFarInFuture, detail));
+    }
+    if !model::time::CALENDAR_MS.contains(&timestamp_ms) {
+        let detail = format!("event time {timestamp_ms}ms lies outside the years -9999 to 9999");
+        return Err(Rejected::new(DeadLetterReason::BadTimestamp, detail));
     }
     match settings.max_age_ms {
         Some(max_age_ms) if ahead_ms.saturating_neg() > max_age_ms => {
