@@ -205,7 +205,7 @@ impl DeviceState {
                 Some(known) => *known = slot_number,
                 None => self.hints.push(slot_number),
             }
-            by_slot[slot] = Some(*aggregate);
+            by_slot[slot] = Some(within_reach(*aggregate));
         }
         by_slot
     }
@@ -237,4 +237,14 @@ impl DeviceState {
             }
         }
     }
+}
+
+/// Largest value that the detectors see. Their sums of squares have to stay finite for whatever a device sends; the rows keep
+/// what was sent, and beyond this nothing is an ordinary number of any metric.
+const REACH: f64 = 1e60;
+
+fn within_reach(aggregate: Aggregate) -> Aggregate {
+    let clip = |value: f64| value.clamp(-REACH, REACH);
+    let Aggregate { last, mean, min, max, count } = aggregate;
+    Aggregate { last: clip(last), mean: clip(mean), min: clip(min), max: clip(max), count }
 }

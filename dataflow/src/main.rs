@@ -21,7 +21,6 @@ enum Command {
     Run(Box<commands::run::RunArguments>),
     /// Measure how many messages a CPU-second goes through.
     Bench(commands::bench::BenchArguments),
-    /// Measure how many messages a CPU-second goes through.
     /// Replay cases and compare what comes of them.
     Replay(commands::replay::ReplayArguments),
     /// Print, check or clear a store.
@@ -53,8 +52,14 @@ fn main() -> ExitCode {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         // A reader such as `head` that has seen enough closes the pipe: nothing to report, and the status a shell expects.
-        if panic.payload().downcast_ref::<String>().is_some_and(|text| text.contains("Broken pipe")) {
-            std::process::exit(141);
+        let text = panic.payload().downcast_ref::<String>().filter(|text| text.starts_with("failed printing to"));
+        if let Some(text) = text {
+            if text.contains("Broken pipe") {
+                std::process::exit(141);
+            }
+            // The results are in the store; only what was to be read here is lost.
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {text}\n").as_bytes());
+            std::process::exit(1);
         }
         report(panic);
         std::process::exit(101);

@@ -181,9 +181,16 @@ fn check_manifest(manifest: &Manifest, config: &JobConfig) -> anyhow::Result<()>
     }
     let meaning = config.meaning();
     if manifest.settings != meaning {
+        let differences: Vec<String> = manifest
+            .settings
+            .split(' ')
+            .zip(meaning.split(' '))
+            .filter(|(stored, now)| stored != now)
+            .map(|(stored, now)| format!("{stored} in the store, {now} now"))
+            .collect();
         bail!(
-            "store holds results of other settings; choose another --store, or --fresh to begin again\n  stored: {}\n  now:    {meaning}",
-            manifest.settings
+            "store holds results of other settings ({}); choose another --store, or --fresh to begin again",
+            differences.join("; ")
         );
     }
     Ok(())

@@ -122,8 +122,9 @@ impl Monitor {
         let warm_up = if judging {
             1.0
         } else if self.warm {
-            // Warm, but at an operating point that still has to be learned.
-            0.99
+            // Warm, but at an operating point that still has to be learned: how much of that is done.
+            let left = f64::from(self.unfamiliar) / f64::from(config.regime_windows.max(1));
+            (1.0 - left).clamp(0.0, 0.99)
         } else {
             (f64::from(self.baseline.rows) / f64::from(config.warm_up_windows.max(1))).min(0.99)
         };

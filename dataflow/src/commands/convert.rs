@@ -63,6 +63,12 @@ struct CsvArguments {
 /// Wrong use, or a file that can't be read or written.
 pub fn run(arguments: &ConvertArguments) -> anyhow::Result<ExitCode> {
     let Format::Csv(arguments) = &arguments.format;
+    if let (Ok(input), Ok(output)) = (arguments.input.canonicalize(), arguments.output.canonicalize())
+        && input == output
+    {
+        let path = arguments.input.display();
+        return Err(WrongUse(format!("table {path} is also where the recording would go; name another file")).into());
+    }
     let text = std::fs::read_to_string(&arguments.map)
         .with_context(|| format!("could not read map {}", arguments.map.display()))
         .map_err(|error| WrongUse(format!("{error:#}")))?;

@@ -31,6 +31,9 @@ pub const EXAMPLES: &str = "Examples:
   dataflow -w 4 --source file:day.jsonl.zst --store sqlite:day.db
   dataflow -n 2 -w 2 --fresh                      two processes with two workers each";
 
+/// Beyond this a typing error is more likely than a machine with so many cores.
+const MOST_WORKERS: usize = 256;
+
 /// Arguments of the job. Every setting is a flag, too; `--set` reaches those of a section.
 #[derive(Args, Clone, Debug)]
 pub struct RunArguments {
@@ -159,6 +162,9 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     start_logging(&arguments.log_format);
     if arguments.workers == 0 || arguments.processes == 0 {
         bail!(WrongUse("a job needs at least one worker and one process".to_owned()));
+    }
+    if arguments.workers > MOST_WORKERS {
+        bail!(WrongUse(format!("-w {} is more than {MOST_WORKERS} workers", arguments.workers)));
     }
     let config = arguments.load_config()?;
     let mut children = None;

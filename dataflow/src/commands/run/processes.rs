@@ -66,6 +66,9 @@ impl Drop for Children {
 pub fn plan(arguments: &RunArguments, children: &mut Option<Children>) -> anyhow::Result<Workers> {
     let mut workers = Workers::threads(arguments.workers);
     if arguments.processes == 1 {
+        if arguments.hostfile.is_some() {
+            bail!(WrongUse("a host file needs -n 2 or higher".to_owned()));
+        }
         if arguments.process.is_some_and(|process| process != 0) {
             bail!(WrongUse("process -p 1 or higher needs -n 2 or higher".to_owned()));
         }

@@ -45,6 +45,9 @@ pub struct Report {
     incidents: Vec<Found>,
     labels: Vec<Label>,
     devices: u64,
+    reasons: BTreeMap<String, u64>,
+    has_rows: bool,
+    reached_ms: i64,
     wall_s: f64,
     cpu_s: f64,
     read_now: u64,
@@ -64,7 +67,7 @@ impl Report {
         cpu_before_s: f64,
     ) -> anyhow::Result<Report> {
         let totals = outcome.manifest.as_ref().map(|manifest| manifest.totals).unwrap_or_default();
-        let (mut rows, mut incidents, mut devices) = (BTreeMap::new(), Vec::new(), 0);
+        let (mut rows, mut incidents, mut devices, mut reasons) = (BTreeMap::new(), Vec::new(), 0, BTreeMap::new());
         if let Some(store) = &mut outcome.store {
             for table in TABLES {
                 rows.insert(
@@ -73,6 +76,7 @@ impl Report {
                 );
             }
             incidents = read_incidents(store.as_mut())?;
+            reasons = count_reasons(store.as_mut())?;
             devices = rows.get(TableId::DeviceStatistics.table().name).copied().unwrap_or(0);
         }
         Ok(Report {
@@ -82,6 +86,9 @@ impl Report {
             expected: opened.source.messages_total(),
             finished: reached_end(&outcome.status),
             was_finished: outcome.was_finished,
+            reasons,
+            has_rows: config.store != "null",
+            reached_ms: outcome.manifest.as_ref().map_or(i64::MIN, |manifest| manifest.boundary_ms),
             resume_window_ms: outcome.resume_window_ms,
             checkpoints: outcome.checkpoints,
             rows,
@@ -142,13 +149,19 @@ impl Found {
     fn reason(&self) -> String {
         match self.contributions.first() {
             Some(part) => {
-                let expected = part.expected.map(|expected| format!(", expected {expected:.1}")).unwrap_or_default();
+                let expected =
+                    part.expected.map(|expected| format!(", expected {}", number(expected))).unwrap_or_default();
                 let unit = if part.unit.is_empty() { String::new() } else { format!(" {}", part.unit) };
-                format!("{} {:.1}{unit}{expected}", printable(&part.metric), part.observed)
+                format!("{} {}{unit}{expected}", printable(&part.metric), number(part.observed))
             }
             None => String::new(),
         }
     }
+}
+
+/// One decimal, and no hundred digits for what no equipment measures.
+fn number(value: f64) -> String {
+    if value.abs() < 1e9 { format!("{value:.1}") } else { format!("{value:.1e}") }
 }
 
 /// Names come from devices: nothing of them may steer a terminal.
@@ -192,6 +205,17 @@ fn found(row: &Row) -> Option<Found> {
     })
 }
 
+fn count_reasons(store: &mut dyn Store) -> anyhow::Result<BTreeMap<String, u64>> {
+    let mut reasons = BTreeMap::new();
+    store
+        .scan(TableId::DeadLetters, &[], &mut |row| {
+            *reasons.entry(row.value("reason").as_text().unwrap_or("without a reason").to_owned()).or_default() += 1;
+            ControlFlow::Continue(())
+        })
+        .context("could not read table \"dead_letters\"")?;
+    Ok(reasons)
+}
+
 /// Incidents shown; the rest is counted.
 const SHOWN: usize = 25;
 
@@ -221,7 +245,7 @@ impl fmt::Display for Report {
         if self.was_finished {
             writeln!(f, "Already finished; this is what the store holds (--fresh begins again).\n")?;
         } else if let Some(resume_window_ms) = self.resume_window_ms {
-            writeln!(f, "Resumed at {}, read {} messages.\n", short(resume_window_ms), self.read_now)?;
+            writeln!(f, "Resumed at {} from the last checkpoint.\n", short(resume_window_ms))?;
         }
         if !self.finished {
             writeln!(f, "Stopped before the end; the same command goes on from the last checkpoint.\n")?;
@@ -229,9 +253,9 @@ impl fmt::Display for Report {
         writeln!(f, "Source    {}", self.source)?;
         writeln!(
             f,
-            "Read      {} messages of {} devices in {:.1} s ({:.1} s of CPU)",
+            "Read      {} messages{} in {:.1} s ({:.1} s of CPU)",
             totals.received(),
-            self.devices,
+            if self.has_rows { format!(" of {} devices", self.devices) } else { String::new() },
             self.wall_s,
             self.cpu_s
         )?;
@@ -240,6 +264,17 @@ impl fmt::Display for Report {
             "          {} in windows, {} late, {} duplicate, {} skipped, {} dead letters",
             totals.windowed, totals.late, totals.duplicate, totals.skipped, totals.dead_lettered
         )?;
+        if !self.reasons.is_empty() {
+            let reasons: Vec<String> = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
+            writeln!(f, "          dead letters: {}", reasons.join(", "))?;
+        }
+        if totals.late > totals.received() / 10 {
+            writeln!(
+                f,
+                "NOTE      {} % of the messages came late and are in no state: is a device's clock ahead, or the recording out of order?",
+                100 * totals.late / totals.received()
+            )?;
+        }
         if !self.is_consistent() {
             let expected = self.expected.unwrap_or(0);
             writeln!(
@@ -274,7 +309,7 @@ impl fmt::Display for Report {
                 )?;
             }
         }
-        if !self.labels.is_empty() {
+        if !self.labels.is_empty() && self.has_rows {
             self.write_labels(f)?;
         }
         writeln!(f)?;
@@ -290,6 +325,9 @@ impl fmt::Display for Report {
                 self.store,
                 printable(&first.device_id)
             )?;
+        }
+        if !self.has_rows {
+            return writeln!(f, "Results   none are kept (--store null)");
         }
         writeln!(f, "Results   {} ({} rows)", self.store, self.rows.values().sum::<u64>())?;
         writeln!(
@@ -318,7 +356,11 @@ impl Report {
                 printable(&label.device_id),
                 short(label.start_ms),
                 minutes(label.end_ms - label.start_ms),
-                first.map_or("missed".to_owned(), |found| minutes((found.detected_ms - label.start_ms).max(0))),
+                match first {
+                    Some(found) => minutes((found.detected_ms - label.start_ms).max(0)),
+                    None if label.start_ms >= self.reached_ms => "not reached".to_owned(),
+                    None => "missed".to_owned(),
+                },
                 first
                     .and_then(|found| found.contributions.first())
                     .map_or(String::new(), |part| printable(&part.metric)),
