@@ -226,11 +226,15 @@ pub fn embedder(name: &str) -> anyhow::Result<Option<MakeEmbedder>> {
     }
 }
 
+/// This process as the owner of a store.
+pub fn this_process() -> LeaseOwner {
+    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
+    LeaseOwner::this_process(i64::try_from(now_ms).unwrap_or(i64::MAX))
+}
+
 fn open_store(url: &str, fresh: bool) -> anyhow::Result<Box<dyn Store>> {
     let mut store = connectors::open_store(url).with_context(|| format!("could not open store {url:?}"))?;
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    let owner = LeaseOwner::this_process(i64::try_from(now_ms).unwrap_or(i64::MAX));
-    store.acquire_lease(&owner).with_context(|| format!("could not take store {url:?}"))?;
+    store.acquire_lease(&this_process()).with_context(|| format!("could not take store {url:?}"))?;
     if fresh {
         store.clear().with_context(|| format!("could not clear store {url:?}"))?;
     }

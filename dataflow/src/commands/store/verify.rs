@@ -15,6 +15,7 @@ use crate::checkpoint::Start;
 use crate::commands::common::{
     StoreArgument, json_pretty, printable, scan, short_duration, short_time, table, table_text, thousands, window_ms,
 };
+use crate::commands::run::this_process;
 
 /// Problems of one kind that are kept in words; the rest is only counted.
 const SHOWN: usize = 5;
@@ -61,6 +62,10 @@ fn time_column(table: TableId) -> Option<&'static str> {
 
 pub(super) fn run(argument: &StoreArgument, as_json: bool) -> anyhow::Result<ExitCode> {
     let mut store = argument.open()?;
+    // While a job writes, the tables change from one to the next: totals read last would not fit states read first.
+    store
+        .acquire_lease(&this_process())
+        .context("could not verify the store: it has to be at rest, stop the job first (it goes on where it was)")?;
     let width_ms = window_ms(store.as_mut())?;
     let start = Start::decode(store.latest_checkpoint().context("could not read the newest checkpoint")?, Vec::new())?;
     let boundary_ms = start.boundary_ms();
@@ -83,6 +88,7 @@ pub(super) fn run(argument: &StoreArgument, as_json: bool) -> anyhow::Result<Exi
     for table in [TableId::DeviceProfiles, TableId::DeadLetters, TableId::LateMetrics] {
         read(store.as_mut(), table, &mut findings, |_, _| {});
     }
+    store.release_lease().context("could not give the store back")?;
     let code = if findings.problems.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if as_json {
         println!("{}", json_pretty(&to_json(&findings, width_ms)));
