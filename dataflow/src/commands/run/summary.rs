@@ -5,7 +5,6 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use anyhow::Context as _;
-use comfy_table::{CellAlignment, Table, presets};
 use connectors::Store;
 use model::recording::Label;
 use model::tables::{TABLES, TableId};
@@ -14,6 +13,7 @@ use model::{Contribution, Row, Value};
 use serde_json::json;
 
 use super::{Opened, reached_end};
+use crate::commands::common::{printable, table, table_text};
 use crate::config::Config;
 use crate::ledger::Totals;
 use crate::progress::Progress;
@@ -164,11 +164,6 @@ fn number(value: f64) -> String {
     if value.abs() < 1e9 { format!("{value:.1}") } else { format!("{value:.1e}") }
 }
 
-/// Names come from devices: nothing of them may steer a terminal.
-fn printable(name: &str) -> String {
-    name.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
-}
-
 fn read_incidents(store: &mut dyn Store) -> anyhow::Result<Vec<Found>> {
     let mut incidents = Vec::new();
     let mut broken = None;
@@ -218,17 +213,6 @@ fn count_reasons(store: &mut dyn Store) -> anyhow::Result<BTreeMap<String, u64>>
 
 /// Incidents shown; the rest is counted.
 const SHOWN: usize = 25;
-
-fn table(header: &[&str], right: &[usize]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header.to_vec());
-    for &column in right {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
 
 fn minutes(ms: i64) -> String {
     let minutes = ms / 60_000;
@@ -299,7 +283,7 @@ impl fmt::Display for Report {
                     found.reason(),
                 ]);
             }
-            writeln!(f, "\n{rows}")?;
+            writeln!(f, "\n{}", table_text(&rows).trim_end())?;
             if self.incidents.len() > SHOWN {
                 writeln!(
                     f,
@@ -368,9 +352,10 @@ impl Report {
         }
         writeln!(
             f,
-            "\nAgainst the labels: {hits} of {} faults found; incidents without a fault: {}\n{rows}",
+            "\nAgainst the labels: {hits} of {} faults found; incidents without a fault: {}\n{}",
             self.labels.len(),
-            self.false_alarms().count()
+            self.false_alarms().count(),
+            table_text(&rows).trim_end()
         )
     }
 }
