@@ -81,6 +81,7 @@ pub(super) fn scan(bytes: &[u8]) -> Option<(Message<'_>, Spans)> {
 }
 
 /// A timestamp as text or integer, and the position behind it.
+#[inline]
 pub(super) fn timestamp(bytes: &[u8], at: usize) -> Option<(i64, usize)> {
     if bytes.get(at) != Some(&b'"') {
         return integer(bytes, at);
@@ -177,6 +178,7 @@ const EXACT_POWERS: [f64; 23] = [
 
 /// A finite JSON number, `true` or `false`. With at most 15 digits both the digits and the power of ten are exact doubles,
 /// so one division rounds correctly (Clinger, 1990); longer ones go to the standard library.
+#[inline]
 pub(super) fn number_or_bool(bytes: &[u8], at: usize) -> Option<(f64, usize)> {
     if bytes[at..].starts_with(b"true") && ends_value(bytes, at + 4) {
         return Some((1.0, at + 4));
