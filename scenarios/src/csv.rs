@@ -17,12 +17,17 @@
 //! or a fixed offset, for no time zone database is compiled in. A table in local time with a clock change can't be told from
 //! one without: convert its parts with two maps.
 
+mod table;
+mod zone;
+
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 
 use model::recording::write_message;
-use model::time::{format_ms, parse_rfc3339};
+use model::time::format_ms;
 use serde::{Deserialize, Serialize};
+use table::Table;
+use zone::Zone;
 
 /// Most bad rows that are kept with their reason; the rest is only counted.
 const MOST_BAD_ROWS: usize = 100;
@@ -299,155 +304,6 @@ impl Columns {
             format!("column {:?} holds {text:?}, which is no time of format {:?}", map.time.column, map.time.format)
         })?;
         Ok((cells, device_id, at_ms))
-    }
-}
-
-/// What is taken off a local time to get UTC.
-struct Zone {
-    offset_ms: i64,
-}
-
-impl Zone {
-    fn parse(text: &str) -> Result<Zone, CsvError> {
-        let refused = || {
-            CsvError::Setting(format!(
-                "\"zone\" is {text:?}; no time zone database is compiled in, so write \"UTC\" or an offset such as \"-06:00\""
-            ))
-        };
-        if matches!(text, "UTC" | "Z") {
-            return Ok(Zone { offset_ms: 0 });
-        }
-        let (sign, digits) = match text.split_at_checked(1) {
-            Some(("+", digits)) => (1, digits),
-            Some(("-", digits)) => (-1, digits),
-            _ => return Err(refused()),
-        };
-        let (hours, minutes) = digits.split_once(':').ok_or_else(refused)?;
-        let part = |text: &str, limit: i64| {
-            let plain = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
-            text.parse::<i64>().ok().filter(|number| plain && *number <= limit).ok_or_else(refused)
-        };
-        Ok(Zone { offset_ms: sign * (part(hours, 23)? * 60 + part(minutes, 59)?) * 60_000 })
-    }
-
-    fn time_of(&self, format: &str, text: &str) -> Option<i64> {
-        match format {
-            "rfc3339" => parse_rfc3339(text),
-            "epoch_ms" => text.parse().ok(),
-            "epoch_s" => seconds_to_ms(text),
-            pattern => {
-                let parts = jiff::fmt::strtime::parse(pattern, text).ok()?;
-                if parts.offset().is_some() {
-                    return Some(parts.to_timestamp().ok()?.as_millisecond());
-                }
-                let as_utc = jiff::tz::TimeZone::UTC.to_timestamp(parts.to_datetime().ok()?).ok()?;
-                as_utc.as_millisecond().checked_sub(self.offset_ms)
-            }
-        }
-    }
-}
-
-/// Seconds with or without a fraction, without a detour over floats.
-fn seconds_to_ms(text: &str) -> Option<i64> {
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    if !fraction.bytes().all(|byte| byte.is_ascii_digit()) || (text.contains('.') && fraction.is_empty()) {
-        return None;
-    }
-    let whole_ms = whole.parse::<i64>().ok()?.checked_mul(1_000)?;
-    let padded: String = fraction.chars().chain("000".chars()).take(3).collect();
-    let fraction_ms: i64 = padded.parse().ok()?;
-    // Cut towards the past, as everywhere: -1.5 s is -1500 ms and -1.9999 s is -2000 ms.
-    if !whole.starts_with('-') {
-        return whole_ms.checked_add(fraction_ms);
-    }
-    let cut = fraction.bytes().skip(3).any(|digit| digit != b'0');
-    whole_ms.checked_sub(fraction_ms + i64::from(cut))
-}
-
-/// One row: the line it begins at, and its cells or why it has none.
-type RawRow = (u64, Result<Vec<String>, String>);
-
-/// Rows of a table by RFC 4180: quoted cells may hold delimiters, line ends and doubled quotes.
-struct Table<R> {
-    input: R,
-    delimiter: u8,
-    line: u64,
-}
-
-impl<R: BufRead> Table<R> {
-    fn new(input: R, delimiter: char) -> Result<Self, CsvError> {
-        match u8::try_from(delimiter) {
-            Ok(byte) if byte.is_ascii() && !matches!(byte, b'"' | b'\n' | b'\r') => {
-                Ok(Table { input, delimiter: byte, line: 0 })
-            }
-            _ => Err(CsvError::Setting(format!("\"delimiter\" is {delimiter:?}, which can't stand between cells"))),
-        }
-    }
-
-    /// The next row that isn't blank.
-    fn next_row(&mut self) -> Result<Option<RawRow>, CsvError> {
-        let mut bytes = Vec::new();
-        loop {
-            bytes.clear();
-            let first = self.line + 1;
-            loop {
-                let read = self.input.read_until(b'\n', &mut bytes);
-                let read = read.map_err(|source| CsvError::Read { line: self.line + 1, source })?;
-                self.line += u64::from(read > 0);
-                // Within a quoted cell the number of quotes so far is odd, and the row goes on behind the line end.
-                if read == 0 || bytes.iter().filter(|byte| **byte == b'"').count() % 2 == 0 {
-                    break;
-                }
-            }
-            if bytes.is_empty() {
-                return Ok(None);
-            }
-            let row = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-            let row = row.strip_suffix(b"\r").unwrap_or(row);
-            if row.is_empty() {
-                continue;
-            }
-            return Ok(Some((first, cells(row, self.delimiter))));
-        }
-    }
-}
-
-fn cells(row: &[u8], delimiter: u8) -> Result<Vec<String>, String> {
-    let text = |cell: &[u8]| {
-        std::str::from_utf8(cell).map(str::to_owned).map_err(|error| format!("row is not UTF-8: {error}"))
-    };
-    let mut cells = Vec::new();
-    let mut rest = row;
-    loop {
-        let end = if let Some(inner) = rest.strip_prefix(b"\"") {
-            let mut cell = Vec::new();
-            let mut at = 0;
-            loop {
-                match (inner.get(at), inner.get(at + 1)) {
-                    (Some(b'"'), Some(b'"')) => {
-                        cell.push(b'"');
-                        at += 2;
-                    }
-                    (Some(b'"'), _) => break,
-                    (Some(byte), _) => {
-                        cell.push(*byte);
-                        at += 1;
-                    }
-                    (None, _) => return Err("row has a quote that is never closed".to_owned()),
-                }
-            }
-            cells.push(text(&cell)?);
-            at + 2
-        } else {
-            let end = rest.iter().position(|byte| *byte == delimiter).unwrap_or(rest.len());
-            cells.push(text(&rest[..end])?);
-            end
-        };
-        match rest.get(end) {
-            None => return Ok(cells),
-            Some(byte) if *byte == delimiter => rest = &rest[end + 1..],
-            Some(_) => return Err("row has text behind a closing quote".to_owned()),
-        }
     }
 }
 
