@@ -1,5 +1,13 @@
 //! The workspace's chores: `cargo xtask test` is every test, `cargo xtask ci` is what the CI server runs.
+//!
+//! **Live tests** speak to the real Kafka, Cassandra and Ollama. They lie in `connectors/tests/live/` and
+//! `dataflow/tests/live/`, one file a service or story, each a module of `main.rs` there. The target `live` has
+//! `test = false`, so a plain `cargo test` leaves them alone; [`test`] starts the services, gives the tests their addresses in
+//! `PLENUM_TEST_KAFKA`, `PLENUM_TEST_CASSANDRA` and `PLENUM_TEST_OLLAMA` (HOST:PORT), and stops the services after. A live
+//! test without its variable fails. Tests run side by side on one server: each has topics, a group, a keyspace of its own.
+//! For rounds on one of them: `services/services up kafka`, `eval "$(services/services env)"`, `cargo test -p connectors --test live`.
 
+mod live;
 mod steps;
 
 use std::path::PathBuf;
@@ -18,12 +26,14 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Every test: unit, property, scenario, walk and mutation tests
-    #[command(after_help = "Example: cargo xtask test -- late_readings   (arguments after -- go to the test binaries)")]
+    /// Every test: unit, property, scenario, walk and mutation tests, then the live ones on real services
+    #[command(
+        after_help = "Example: cargo xtask test --no-live -- late_readings   (what follows -- goes to the test binaries)"
+    )]
     Test(TestArgs),
     /// Format, lints, documentation, licences, then every test
     #[command(after_help = "Example: cargo xtask ci")]
-    Ci,
+    Ci(LiveArgs),
     /// Seeded walks of crashes and reorderings through the job
     #[command(after_help = "Example: cargo xtask walk --seeds 200 --from 17")]
     Walk(WalkArgs),
@@ -32,8 +42,17 @@ enum Task {
     Mutate,
 }
 
+#[derive(Args, Clone, Copy)]
+struct LiveArgs {
+    /// Leave out the live tests and start no services, for quick rounds
+    #[arg(long)]
+    no_live: bool,
+}
+
 #[derive(Args)]
 struct TestArgs {
+    #[command(flatten)]
+    live: LiveArgs,
     /// Passed on to the test binaries
     #[arg(last = true)]
     rest: Vec<String>,
@@ -51,8 +70,8 @@ struct WalkArgs {
 
 fn main() -> ExitCode {
     let result = match Cli::parse().task {
-        Task::Test(args) => steps::run(test_steps(&args.rest)),
-        Task::Ci => ci(),
+        Task::Test(args) => test(args.live, Vec::new(), &args.rest),
+        Task::Ci(args) => ci(args),
         Task::Walk(args) => steps::run(vec![walk_step(args)]),
         Task::Mutate => steps::run(vec![mutate_step()]),
     };
@@ -65,16 +84,40 @@ fn main() -> ExitCode {
     }
 }
 
+/// All tests behind `before`; the services start first, for they take longest.
+fn test(args: LiveArgs, before: Vec<Step>, rest: &[String]) -> Result<()> {
+    let mut all = before;
+    if args.no_live {
+        all.extend(test_steps(rest));
+        return steps::run(all);
+    }
+    let services = live::Services::start()?;
+    // Compiled ahead of the other tests, so that the wait for the services falls into one long build, not two.
+    all.push(Step::cargo("build of the live tests", &[&LIVE[..], &["--no-run"]].concat()));
+    all.extend(test_steps(rest));
+    all.push(services.wait());
+    let folder = services.folder().to_path_buf();
+    all.push(Step::cargo("live tests", &with_rest(&LIVE, rest)).env_from(move || live::addresses(&folder)));
+    steps::run(all)
+}
+
 /// One invocation for all crates, so that every crate is compiled once and with the same features.
 fn test_steps(rest: &[String]) -> Vec<Step> {
-    let mut args = vec!["test", "--release", "--workspace"];
-    if !rest.is_empty() {
-        args.push("--");
-        args.extend(rest.iter().map(String::as_str));
-    }
     // The feature is for one module, so only that module's tests are built with it.
     let second_layout = ["test", "--release", "-p", "scenarios", "--lib", "--features", "abomonation", "cache"];
-    vec![Step::cargo("tests", &args), Step::cargo("tests of the cache's second layout", &second_layout)]
+    vec![
+        Step::cargo("tests", &with_rest(&["test", "--release", "--workspace"], rest)),
+        Step::cargo("tests of the cache's second layout", &second_layout),
+    ]
+}
+
+/// For all crates too, though few have the target: what is built for it has the same features as in the other tests.
+const LIVE: [&str; 5] = ["test", "--release", "--workspace", "--test", "live"];
+
+/// With arguments for the test binaries, where there are any.
+fn with_rest<'a>(args: &[&'a str], rest: &'a [String]) -> Vec<&'a str> {
+    let separator = (!rest.is_empty()).then_some("--");
+    args.iter().copied().chain(separator).chain(rest.iter().map(String::as_str)).collect()
 }
 
 /// With the optional module too, for its lints would be seen by nobody else.
@@ -90,7 +133,10 @@ const CLIPPY: [&str; 9] = [
     "warnings",
 ];
 
-fn ci() -> Result<()> {
+/// A target with `test = false` is not among `--all-targets`.
+const CLIPPY_LIVE: [&str; 8] = ["clippy", "--release", "--workspace", "--test", "live", "--", "-D", "warnings"];
+
+fn ci(args: LiveArgs) -> Result<()> {
     steps::need_subcommand(
         "deny",
         "`.ci/run` installs it under target/tools, `cargo install --locked cargo-deny` builds it",
@@ -98,6 +144,7 @@ fn ci() -> Result<()> {
     let mut all = vec![
         Step::cargo("format", &["fmt", "--all", "--check"]),
         Step::cargo("clippy", &CLIPPY),
+        Step::cargo("clippy of the live tests", &CLIPPY_LIVE),
         Step::cargo("documentation", &["doc", "--release", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "-D warnings"),
         Step::cargo("licences", &["deny", "check", "licenses", "bans", "sources"]),
@@ -106,8 +153,7 @@ fn ci() -> Result<()> {
         Some(_) => all.push(Step::cargo("advisories", &["deny", "check", "--disable-fetch", "advisories"])),
         None => eprintln!("note: advisories are not checked, for no advisory database is on this machine"),
     }
-    all.extend(test_steps(&[]));
-    steps::run(all)
+    test(args, all, &[])
 }
 
 /// Where cargo-deny keeps the advisories that it fetched; `None` where it never did.

@@ -3,24 +3,40 @@
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+
+/// How long a step may take to end after a signal before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+const POLL: Duration = Duration::from_millis(50);
+
+/// What is only known when a step's turn comes: variables for its environment.
+type Late = Box<dyn FnOnce() -> Result<Vec<(String, String)>>>;
 
 /// One command with the name it has in the table.
 pub struct Step {
     name: String,
     command: Command,
+    late: Option<Late>,
 }
 
 impl Step {
+    /// Any command as it stands.
+    pub fn from_command(name: impl Into<String>, command: Command) -> Self {
+        Step { name: name.into(), command, late: None }
+    }
+
     /// Any program, run in the workspace's root.
     pub fn program(name: impl Into<String>, program: impl AsRef<OsStr>, args: &[&str]) -> Self {
         let mut command = Command::new(program);
         command.args(args).current_dir(workspace_root());
-        Step { name: name.into(), command }
+        Step::from_command(name, command)
     }
 
     /// A cargo command, with the cargo that runs this.
@@ -34,6 +50,21 @@ impl Step {
     pub fn env(mut self, key: &str, value: &str) -> Self {
         self.command.env(key, value);
         self
+    }
+
+    /// The same step with variables that are asked for just before it starts.
+    #[must_use]
+    pub fn env_from(mut self, late: impl FnOnce() -> Result<Vec<(String, String)>> + 'static) -> Self {
+        self.late = Some(Box::new(late));
+        self
+    }
+
+    fn start(&mut self) -> Result<Child> {
+        if let Some(late) = self.late.take() {
+            self.command.envs(late()?);
+        }
+        // A group of its own: a signal then reaches what the command has started, too, test binaries of cargo above all.
+        Ok(self.command.process_group(0).spawn()?)
     }
 
     /// The command as one would type it, for the reader of a log.
@@ -58,9 +89,15 @@ enum Outcome {
 
 /// Runs the steps in order, their output going where ours goes, and prints the table whatever happens.
 ///
+/// SIGINT and SIGTERM end the step that runs; the caller's guards are dropped as after any failure.
+///
 /// # Errors
-/// The first step that fails or can't be started; no step behind it is run.
+/// The first step that fails, is interrupted or can't be started; no step behind it is run.
 pub fn run(steps: Vec<Step>) -> Result<()> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&interrupted)).context("could not watch for signals")?;
+    }
     let mut rows = Vec::with_capacity(steps.len());
     let mut failure = None;
     for mut step in steps {
@@ -71,7 +108,10 @@ pub fn run(steps: Vec<Step>) -> Result<()> {
         let line = step.line();
         eprintln!("==> {}: {line}", step.name);
         let started = Instant::now();
-        let result = step.command.status().with_context(|| format!("could not start step {:?}: {line}", step.name));
+        let result = step
+            .start()
+            .and_then(|child| wait(child, &interrupted))
+            .with_context(|| format!("could not run step {:?}: {line}", step.name));
         let took = started.elapsed();
         let outcome = match result {
             Ok(status) if status.success() => Outcome::Passed,
@@ -90,6 +130,34 @@ pub fn run(steps: Vec<Step>) -> Result<()> {
     match failure {
         Some(error) => Err(error),
         None => Ok(()),
+    }
+}
+
+/// Waits for the end of a child, which an interruption brings about.
+fn wait(mut child: Child, interrupted: &AtomicBool) -> Result<ExitStatus> {
+    let mut asked: Option<Instant> = None;
+    loop {
+        if let Some(status) = child.try_wait()? {
+            return if asked.is_some() { bail!("interrupted") } else { Ok(status) };
+        }
+        match asked {
+            None if interrupted.load(Ordering::Relaxed) => {
+                signal_group(&child, "TERM");
+                asked = Some(Instant::now());
+            }
+            Some(since) if since.elapsed() > GRACE => signal_group(&child, "KILL"),
+            _ => {}
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Sends a signal to the process group that a child leads; one that has ended already is fine.
+pub fn signal_group(leader: &Child, signal: &str) {
+    let group = format!("-{}", leader.id());
+    let sent = Command::new("kill").args(["-s", signal, "--", &group]).stderr(std::process::Stdio::null()).status();
+    if let Err(error) = sent {
+        eprintln!("warning: could not send SIG{signal} to process group {}: {error}", leader.id());
     }
 }
 
@@ -145,8 +213,27 @@ mod tests {
     #[test]
     fn a_program_that_is_not_there_is_a_failure_with_its_cause() {
         let error = run(vec![Step::program("gone", "no-such-program", &["-x"])]).expect_err("there is no such program");
-        assert_eq!(error.to_string(), "could not start step \"gone\": no-such-program -x");
+        assert_eq!(error.to_string(), "could not run step \"gone\": no-such-program -x");
         assert!(error.source().is_some());
+    }
+
+    #[test]
+    fn an_interruption_ends_the_step_and_all_it_started() {
+        let mut step = Step::program("sleeps", "bash", &["-c", "sleep 600 & wait"]);
+        let child = step.start().expect("bash starts");
+        let group = format!("-{}", child.id());
+        let error = wait(child, &AtomicBool::new(true)).expect_err("it was interrupted");
+        assert_eq!(error.to_string(), "interrupted");
+        let left = Command::new("kill").args(["-0", "--", &group]).output().expect("kill starts");
+        assert!(!left.status.success(), "a process of the group still runs");
+    }
+
+    #[test]
+    fn variables_known_late_reach_the_step() {
+        let late = || Ok(vec![("ADDRESS".to_owned(), "127.0.0.1:1".to_owned())]);
+        run(vec![Step::program("sees", "bash", &["-c", "test \"$ADDRESS\" = 127.0.0.1:1"]).env_from(late)]).unwrap();
+        let fails = Step::program("never", "true", &[]).env_from(|| bail!("no address yet"));
+        assert!(format!("{:#}", run(vec![fails]).unwrap_err()).contains("no address yet"));
     }
 
     #[test]

@@ -1,0 +1,4 @@
+//! Connectors against real servers. How they are run: `xtask/src/main.rs`.
+
+mod kafka;
+mod services;
