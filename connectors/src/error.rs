@@ -125,3 +125,51 @@ impl StoreError {
         matches!(self, StoreError::Failed { passing: true, .. })
     }
 }
+
+/// An embedder has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// The address names no embedder.
+    #[error("embedder {url:?} {problem}; embedders of texts are ollama://HOST[:PORT]/MODEL")]
+    Url {
+        /// As given.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The service is away or refuses to work.
+    #[error("could not embed at {place:?}: {cause}; see whether Ollama runs there and what its log says")]
+    Failed {
+        /// Where.
+        place: String,
+        /// Whether trying again later may help.
+        passing: bool,
+        /// Why.
+        cause: Cause,
+    },
+    /// The service does not have the model.
+    #[error("embedder {place:?} has no model {model:?}; there, run: ollama pull {model}")]
+    Model {
+        /// Where.
+        place: String,
+        /// As asked for.
+        model: String,
+    },
+    /// The service answered what no embedder answers.
+    #[error("reply of embedder {place:?} for model {model:?} {problem}")]
+    Reply {
+        /// Where.
+        place: String,
+        /// As asked for.
+        model: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl EmbedError {
+    /// Whether trying the same again later may help.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, EmbedError::Failed { passing: true, .. })
+    }
+}

@@ -8,16 +8,18 @@ mod error;
 pub mod file;
 mod fit;
 pub mod memory;
+mod ollama;
 pub mod projection;
 pub mod sqlite;
 mod url;
 
-pub use error::{SourceError, StoreError};
+pub use error::{EmbedError, SourceError, StoreError};
 pub use file::{FileOptions, FileSource};
-pub use memory::{MemorySource, MemoryStore, NullStore};
+pub use memory::{MemoryEmbedder, MemorySource, MemoryStore, NullStore};
+pub use ollama::Ollama;
 pub use projection::Projection;
 pub use sqlite::SqliteStore;
-pub use url::{open_source, open_store};
+pub use url::{open_source, open_store, open_text_embedder};
 
 use std::ops::ControlFlow;
 
@@ -249,4 +251,20 @@ pub trait Embedder: Send {
     /// The vector of norm 1, or `None` if these values have none. `names` belongs to the leading components; a further
     /// component is the constant one.
     fn embed(&mut self, vector: &[f64], names: &[String]) -> Option<Vec<f32>>;
+}
+
+/// What became of a text: its vector of norm 1, or why the service refuses it for good.
+pub type Embedded = Result<Vec<f32>, String>;
+
+/// Makes vectors of texts, with the help of a service. The same text always has the same vector.
+pub trait TextEmbedder: Send {
+    /// Names service and model; vectors of different ones are never compared.
+    fn method(&self) -> &str;
+
+    /// One answer a text, in their order. Blocks as long as the service takes, retries included, and no longer than a few
+    /// times its time limit.
+    ///
+    /// # Errors
+    /// If the service is away or its answer is of no use; none of the texts has an answer then.
+    fn embed(&mut self, texts: &[&str]) -> Result<Vec<Embedded>, EmbedError>;
 }

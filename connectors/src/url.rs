@@ -1,8 +1,10 @@
-//! Sources and stores by their address.
+//! Sources, stores and embedders by their address.
 
 use std::sync::Arc;
 
-use crate::{FileSource, NullStore, Source, SourceError, SqliteStore, Store, StoreError};
+use crate::{
+    EmbedError, FileSource, NullStore, Ollama, Source, SourceError, SqliteStore, Store, StoreError, TextEmbedder,
+};
 
 const SOURCES: &str = "file:PATH (a recording as JSON lines, plain or zstd)";
 const STORES: &str = "sqlite:PATH and null";
@@ -34,4 +36,12 @@ pub fn open_store(url: &str) -> Result<Box<dyn Store>, StoreError> {
         Some(("scylla", _)) => Err(fail("needs a CQL client, which this build does not have")),
         _ => Err(fail("has no known scheme")),
     }
+}
+
+/// Opens an embedder of texts: `ollama://HOST[:PORT]/MODEL`. Nothing is sent yet.
+///
+/// # Errors
+/// If the address names none.
+pub fn open_text_embedder(url: &str) -> Result<Box<dyn TextEmbedder>, EmbedError> {
+    Ok(Box::new(Ollama::open(url)?))
 }

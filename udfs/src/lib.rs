@@ -15,6 +15,7 @@ mod rules;
 mod similar;
 mod statistics;
 mod tail;
+pub mod text;
 
 use model::{Finding, MetricKind, StateView, Verdict};
 

@@ -3,7 +3,7 @@
 use model::{Incident, Judgement, MetricKind, StateView};
 use serde::{Deserialize, Serialize};
 
-use crate::baseline::{Baseline, drop_spikes};
+use crate::baseline::{Baseline, Usual, drop_spikes};
 use crate::consensus::join;
 use crate::incidents::{Incidents, Judged, MOST_SIMILAR};
 use crate::profile::{MetricStats, Profile};
@@ -86,6 +86,21 @@ impl Monitor {
     /// The device.
     pub fn device_id(&self) -> &str {
         &self.device_id
+    }
+
+    /// Metric names by slot.
+    pub(crate) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// What is usual for a slot.
+    pub(crate) fn usual(&self, slot: usize) -> &Usual {
+        &self.baseline.slots[slot]
+    }
+
+    /// A slot's value in the state that was judged last; not a number where there was none.
+    pub(crate) fn judged_value(&self, slot: usize) -> f64 {
+        self.values.get(slot).copied().unwrap_or(f64::NAN)
     }
 
     /// Judges one closed window and learns from it. Windows come in rising order.
