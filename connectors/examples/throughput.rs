@@ -58,7 +58,7 @@ fn raw_row(n: usize, devices: usize) -> Row {
         text("bldg-001"),
         Value::Bool(false),
     ];
-    let version = Version { late: 0, time_ms, partition: 0, offset: n as i64 };
+    let version = Version::raw(false, time_ms, 0, n as i64);
     Row { table: TableId::DeviceMetricsRaw, version, values }
 }
 

@@ -65,10 +65,6 @@ contracts!(
     two_handles_write_at_the_same_time,
 );
 
-fn version(late: u8, time_ms: i64, partition: u32, offset: i64) -> Version {
-    Version { late, time_ms, partition, offset }
-}
-
 fn writing_twice_is_the_same_as_once(place: &Place<'_>) {
     let mut store = (place.open)();
     let rows = [late("RTU-1", 5, "fan_speed", 0, 1, 1.5), late("RTU-1", -5, "fan_speed", 0, 0, 2.5)];
@@ -84,15 +80,8 @@ fn writing_twice_is_the_same_as_once(place: &Place<'_>) {
 
 fn the_higher_version_wins_in_any_order(place: &Place<'_>) {
     let mut store = (place.open)();
-    // Rising; a version is compared as a whole, its signs included.
-    let versions = [
-        version(0, -1, 9, 9),
-        version(0, 0, 0, -1),
-        version(0, 0, 0, 0),
-        version(0, 0, 1, -5),
-        version(0, 1 << 40, 0, 0),
-        version(1, -7, 0, 0),
-    ];
+    // Rising.
+    let versions = [i64::MIN, -60_000_000, -1, 0, 1, 1 << 50].map(Version::from_us);
     let rows: Vec<Row> = (0i64..).zip(versions).map(|(id, version)| occurrence("RTU-1", 0, id, version)).collect();
     for first in 0..rows.len() {
         for second in 0..rows.len() {
@@ -188,7 +177,7 @@ fn value_of(kind: Kind) -> Value {
 fn every_kind_of_value_comes_back_to_the_bit(place: &Place<'_>) {
     let mut store = (place.open)();
     for table in TABLES {
-        let row = |values| Row { table: table.id, version: version(1, i64::MIN, u32::MAX, i64::MAX), values };
+        let row = |values| Row { table: table.id, version: Version::from_us(i64::MIN), values };
         let full = row(table.columns.iter().map(|column| value_of(column.kind)).collect());
         store.write(std::slice::from_ref(&full)).unwrap();
         let back = scan(&mut *store, table.id, &[]);
@@ -342,7 +331,9 @@ fn two_handles_write_at_the_same_time(place: &Place<'_>) {
             scope.spawn(move || {
                 for batch in 0i64..20 {
                     // Each key is written by both; the second handle has the higher versions.
-                    let row = |n| occurrence("RTU-1", batch * 100 + n, i64::from(number), version(0, 0, number, batch));
+                    let row = |n| {
+                        occurrence("RTU-1", batch * 100 + n, i64::from(number), Version::from_us(i64::from(number)))
+                    };
                     store.write(&(0..100).map(row).collect::<Vec<_>>()).unwrap();
                 }
             });
@@ -350,16 +341,13 @@ fn two_handles_write_at_the_same_time(place: &Place<'_>) {
     });
     let rows = scan(&mut *(place.open)(), TableId::StateOccurrences, &[]);
     assert_eq!(rows.len(), 2_000);
-    assert!(rows.iter().all(|row| row.version.partition == 1));
+    assert!(rows.iter().all(|row| row.version.us() == 1));
 }
 
 fn any_row() -> impl Strategy<Value = Row> {
     let device = prop::sample::select(vec!["a", "b", "é", "", "a\u{0}"]);
-    (device, -2i64..2, 0i64..4, (0u8..2, -2i64..2, 0u32..2, -1i64..2)).prop_map(
-        |(device, time_ms, id, (late, version_ms, partition, offset))| {
-            occurrence(device, time_ms, id, version(late, version_ms, partition, offset))
-        },
-    )
+    (device, -2i64..2, 0i64..4, -2i64..2)
+        .prop_map(|(device, time_ms, id, us)| occurrence(device, time_ms, id, Version::from_us(us)))
 }
 
 proptest! {

@@ -22,7 +22,7 @@ fn optional(text: Option<&str>) -> Value {
 }
 
 fn raw_version(late: bool, partition: u32, record: &SourceMessage<'_>) -> Version {
-    Version { late: u8::from(late), time_ms: record.broker_ms, partition, offset: record.offset }
+    Version::raw(late, record.broker_ms, partition, record.offset)
 }
 
 /// A usable reading, as it was sent.

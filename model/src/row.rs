@@ -35,40 +35,65 @@ pub enum Value {
     Uuid([u8; 16]),
 }
 
-/// Which of two writes to the same key wins: the higher one. A pure function of the records, so that belated and
-/// repeated writes can't win over newer ones. Derived rows carry their window, raw rows (late, broker time, partition, offset).
+/// Which of two writes to the same key wins: the higher one. Microseconds since the epoch, a pure function of the records,
+/// so that belated and repeated writes can't win over newer ones; a CQL store takes it as the write timestamp, SQLite as a
+/// column. Never `i64::MIN`, which Cassandra keeps for "no timestamp", and never in the future where broker times are not.
+///
+/// Two writes with equal versions have equal content, but for what [`Version::raw`] says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct Version {
-    /// 1 for a late reading, otherwise 0.
-    pub late: u8,
-    /// Window start or broker time in milliseconds.
-    pub time_ms: i64,
-    /// Partition of a raw row, otherwise 0.
-    pub partition: u32,
-    /// Offset of a raw row, otherwise 0.
-    pub offset: i64,
-}
+pub struct Version(i64);
+
+/// Bits below a block of a raw row's version.
+const BLOCK_BITS: u32 = 24;
+/// Bits of the offset and of the partition in them; the bit above is the late one.
+const OFFSET_BITS: u32 = 20;
+const PARTITION_BITS: u32 = 3;
 
 impl Version {
+    /// So many microseconds since the epoch.
+    pub const fn from_us(us: i64) -> Self {
+        Version(if us == i64::MIN { i64::MIN + 1 } else { us })
+    }
+
+    /// Microseconds since the epoch.
+    pub const fn us(self) -> i64 {
+        self.0
+    }
+
     /// The version of a row derived from a window.
-    pub fn window(start_ms: i64) -> Self {
-        Version { late: 0, time_ms: start_ms, partition: 0, offset: 0 }
+    pub const fn window(start_ms: i64) -> Self {
+        Self::from_us(start_ms.saturating_mul(1_000))
     }
 
-    /// 21 bytes whose byte order is the version's order.
-    pub fn to_bytes(self) -> [u8; 21] {
-        let mut bytes = [0; 21];
-        bytes[0] = self.late;
-        bytes[1..9].copy_from_slice(&sortable(self.time_ms));
-        bytes[9..13].copy_from_slice(&self.partition.to_be_bytes());
-        bytes[13..21].copy_from_slice(&sortable(self.offset));
-        bytes
+    /// The version of a row derived from a window that is completed in steps: 0 waits for its vector, 1 has it.
+    ///
+    /// # Panics
+    /// When there are a thousand steps or more: they would run into the next millisecond.
+    pub const fn window_step(start_ms: i64, step: u16) -> Self {
+        assert!(step < 1_000, "a window has fewer than a thousand steps");
+        Self::from_us(start_ms.saturating_mul(1_000).saturating_add(step as i64))
     }
-}
 
-/// Big-endian with the sign bit turned: byte order is number order.
-fn sortable(number: i64) -> [u8; 8] {
-    (number.cast_unsigned() ^ (1 << 63)).to_be_bytes()
+    /// The version of what was made of one record: ordered by the broker's time in blocks of 2^24 µs (16.8 s), then late
+    /// after on time, then by offset and partition.
+    ///
+    /// Blocks, because two duplicates of one reading mostly lie in one appended batch with one broker time, where the
+    /// offset has to decide, as it does by the rule for duplicates (partition, offset); and no more than that, because
+    /// time-window compaction gathers rows by their write timestamp, so that it has to be a time. The number lies one block
+    /// before the broker's time and so never in the future.
+    ///
+    /// What is left: of the offset 20 bits count and of the partition 3. Within a block the order of two records of one key
+    /// turns around where the offset wraps between them, and two partitions that differ by a multiple of 8 at equal offsets
+    /// have equal versions; for one key, both are a matter of a device that does not keep to one partition or sends a
+    /// reading again a million records later within seconds. The result stays a pure function of the records.
+    pub fn raw(late: bool, broker_ms: i64, partition: u32, offset: i64) -> Self {
+        let block = broker_ms.saturating_mul(1_000) >> BLOCK_BITS;
+        let offset = offset & ((1 << OFFSET_BITS) - 1);
+        let partition = i64::from(partition) & ((1 << PARTITION_BITS) - 1);
+        let order = (i64::from(late) << (BLOCK_BITS - 1)) | (offset << PARTITION_BITS) | partition;
+        // The first block has none before it: it keeps its place, where order within it still counts.
+        Self::from_us((block - 1).max(i64::MIN >> BLOCK_BITS) << BLOCK_BITS | order)
+    }
 }
 
 /// A row to be written. Writing it twice is the same as once.
@@ -172,6 +197,66 @@ impl Value {
             Value::Doubles(doubles) => Json::from(doubles.clone()),
             Value::Vector(vector) => Json::from(vector.iter().map(|number| f64::from(*number)).collect::<Vec<_>>()),
             Value::Uuid(bytes) => Json::from(uuid::Uuid::from_bytes(*bytes).to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_pinned() {
+        let shown = [
+            Version::window(1_772_445_600_000),
+            Version::window_step(1_772_445_600_000, 1),
+            Version::window(-60_000),
+            Version::window(i64::MIN),
+            Version::window(i64::MAX),
+            Version::raw(false, 1_772_445_600_000, 2, 7),
+            Version::raw(true, 1_772_445_600_000, 2, 7),
+            Version::raw(false, i64::MIN, 0, 0),
+            Version::raw(true, i64::MAX, u32::MAX, i64::MAX),
+        ];
+        expect_test::expect![[r#"
+            1772445600000000
+            1772445600000001
+            -60000000
+            -9223372036854775807
+            9223372036854775807
+            1772445576986682
+            1772445585375290
+            -9223372036854775807
+            9223372036837998591
+        "#]]
+        .assert_eq(&shown.map(|version| format!("{}\n", version.us())).concat());
+    }
+
+    /// Each is above the one before it.
+    #[test]
+    fn a_records_versions_rise_by_block_lateness_offset_and_partition() {
+        const BLOCK_MS: i64 = 16_777;
+        let at = 1_000 * BLOCK_MS;
+        let rising = [
+            Version::raw(true, -(1 << 50), 7, -1),
+            Version::raw(false, -1, 0, 0),
+            Version::raw(false, 0, 0, 5),
+            Version::raw(false, at, 9, 5),
+            Version::raw(false, at + 20, 2, 5),
+            Version::raw(false, at, 0, 6),
+            Version::raw(true, at, 0, 1),
+            Version::raw(false, at + 2 * BLOCK_MS, 0, 0),
+        ];
+        assert!(rising.is_sorted_by(|a, b| a < b), "{rising:?}");
+    }
+
+    #[test]
+    fn a_records_version_is_no_later_than_its_broker_time_and_no_more_than_two_blocks_before() {
+        for broker_ms in [0, 1, -1, 1_772_445_600_000, -1_772_445_600_001, 1 << 50] {
+            for late in [false, true] {
+                let before_us = broker_ms * 1_000 - Version::raw(late, broker_ms, u32::MAX, -1).us();
+                assert!((0..2 << 24).contains(&before_us), "{broker_ms}: {before_us} before");
+            }
         }
     }
 }

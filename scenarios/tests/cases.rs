@@ -192,16 +192,16 @@ impl Reference {
         raise(partition, message.timestamp_ms.min(broker_ms) - settings.lateness_ms);
         let late_by_ms = before_ms.map(|watermark_ms| watermark_ms - end_ms).filter(|by| *by >= 0);
         let is_late = late_by_ms.is_some();
-        let version = Version { late: u8::from(is_late), time_ms: broker_ms, partition: number, offset };
+        let version = Version::raw(is_late, broker_ms, number, offset);
         let key = (message.device_id.to_string(), message.timestamp_ms, message.metric_name.to_string());
-        let raw = (version, raw(&message, version));
+        let raw = (version, raw(&message, version, is_late));
         let kept = self.raw.entry(key).or_insert_with(|| raw.clone());
         if kept.0 < raw.0 {
             *kept = raw;
         }
         if let Some(by_ms) = late_by_ms {
             self.totals.late += 1;
-            self.rows.push(late(&message, version, by_ms));
+            self.rows.push(late(&message, version, (number, offset), by_ms));
             return;
         }
         let window = self.windows.entry((message.device_id.to_string(), window_ms)).or_default();
@@ -291,7 +291,7 @@ fn row(table: TableId, version: Version, columns: &[(&str, Value)]) -> Row {
 fn dead_letter(partition: u32, offset: i64, rejected: &Rejected) -> Row {
     row(
         TableId::DeadLetters,
-        Version { late: 0, time_ms: 0, partition, offset },
+        Version::window(0),
         &[
             ("topic", Value::Text("reference".to_owned())),
             ("partition", Value::Int(i64::from(partition))),
@@ -313,16 +313,16 @@ fn reading(message: &Message<'_>) -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn raw(message: &Message<'_>, version: Version) -> Row {
+fn raw(message: &Message<'_>, version: Version, is_late: bool) -> Row {
     let mut columns = reading(message);
-    columns.push(("is_late", Value::Bool(version.late == 1)));
+    columns.push(("is_late", Value::Bool(is_late)));
     row(TableId::DeviceMetricsRaw, version, &columns)
 }
 
-fn late(message: &Message<'_>, version: Version, by_ms: i64) -> Row {
+fn late(message: &Message<'_>, version: Version, (partition, offset): (u32, i64), by_ms: i64) -> Row {
     let mut columns = reading(message);
-    columns.push(("partition", Value::Int(i64::from(version.partition))));
-    columns.push(("offset", Value::Int(version.offset)));
+    columns.push(("partition", Value::Int(i64::from(partition))));
+    columns.push(("offset", Value::Int(offset)));
     columns.push(("late_by_ms", Value::Int(by_ms)));
     row(TableId::LateMetrics, version, &columns)
 }

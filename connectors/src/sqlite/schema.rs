@@ -10,7 +10,7 @@ use super::failure;
 use crate::StoreError;
 
 /// Raised whenever [`ddl`] changes.
-const SCHEMA_VERSION: i32 = 1;
+const SCHEMA_VERSION: i32 = 2;
 /// Marks the file as a store of this program: "PLNM".
 const APPLICATION_ID: i32 = 0x504c_4e4d;
 
@@ -105,7 +105,7 @@ pub(super) fn ddl() -> String {
         }
         let keys = list(table.columns[..table.key_columns].iter().map(|column| column.name));
         let options = if has_small_rows(table) { "STRICT, WITHOUT ROWID" } else { "STRICT" };
-        let _ = writeln!(sql, "\"version\" BLOB NOT NULL, PRIMARY KEY ({keys})) {options};");
+        let _ = writeln!(sql, "\"version\" INTEGER NOT NULL, PRIMARY KEY ({keys})) {options};");
     }
     sql.push_str(BOOKKEEPING);
     sql

@@ -27,7 +27,7 @@ pub(super) fn bind_row(statement: &mut Statement<'_>, row: &Row) -> rusqlite::Re
     for (at, value) in row.values.iter().enumerate() {
         bind(statement, at + 1, value)?;
     }
-    statement.raw_bind_parameter(row.values.len() + 1, &row.version.to_bytes()[..])
+    statement.raw_bind_parameter(row.values.len() + 1, row.version.us())
 }
 
 fn bind(statement: &mut Statement<'_>, at: usize, value: &Value) -> rusqlite::Result<()> {
@@ -100,25 +100,12 @@ pub(super) fn read_page(
             values.push(value.map_err(|problem| PageError::Column { column: column.name, problem })?);
         }
         let version = match row.get_ref(columns.len())? {
-            ValueRef::Blob(bytes) => version(bytes),
-            _ => None,
+            ValueRef::Integer(us) => Version::from_us(us),
+            _ => return Err(PageError::Column { column: "version", problem: "is no version of a row".into() }),
         };
-        let version =
-            version.ok_or(PageError::Column { column: "version", problem: "is no version of a row".into() })?;
         page.push(Row { table: sql.id, version, values });
     }
     Ok(page)
-}
-
-/// The inverse of [`Version::to_bytes`].
-fn version(bytes: &[u8]) -> Option<Version> {
-    let bytes: &[u8; 21] = bytes.try_into().ok()?;
-    let number = |at: usize| {
-        let sortable = u64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-        (sortable ^ (1 << 63)).cast_signed()
-    };
-    let partition = u32::from_be_bytes(bytes[9..13].try_into().expect("four bytes"));
-    Some(Version { late: bytes[0], time_ms: number(1), partition, offset: number(13) })
 }
 
 fn read(kind: Kind, value: ValueRef<'_>) -> Result<Value, Cow<'static, str>> {

@@ -212,7 +212,7 @@ impl ScriptStore {
             let mut writes = self.writes.lock().expect("only the script's thread writes");
             for row in &mut rows {
                 *writes += 1;
-                row.version = model::Version { late: 9, time_ms: *writes, partition: 0, offset: 0 };
+                row.version = model::Version::from_us(*writes);
             }
         }
         self.store.clone().write(&rows).expect("memory takes every row that fits its table");
