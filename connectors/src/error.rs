@@ -51,6 +51,28 @@ pub enum SourceError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A topic of Kafka can't be used.
+    #[error("could not {action} topic {topic:?} at {brokers}: {cause}; {help}")]
+    Kafka {
+        /// What was tried.
+        action: &'static str,
+        /// The topic.
+        topic: String,
+        /// Where.
+        brokers: String,
+        /// Why.
+        cause: String,
+        /// What helps.
+        help: &'static str,
+    },
+    /// A setting can't be used. Its value is not told: it may be a secret.
+    #[error("setting {name:?} {problem}")]
+    Setting {
+        /// The setting.
+        name: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// There is no such partition.
     #[error("topic {topic:?} has no partition {partition}")]
     Partition {

@@ -7,6 +7,7 @@ mod checksum;
 mod error;
 pub mod file;
 mod fit;
+pub mod kafka;
 pub mod memory;
 mod ollama;
 pub mod projection;
@@ -15,6 +16,7 @@ mod url;
 
 pub use error::{EmbedError, SourceError, StoreError};
 pub use file::{FileOptions, FileSource};
+pub use kafka::{KafkaProducer, KafkaSettings, KafkaSource};
 pub use memory::{MemoryEmbedder, MemorySource, MemoryStore, NullStore};
 pub use ollama::Ollama;
 pub use projection::Projection;
@@ -90,6 +92,42 @@ pub trait Source: Send + Sync {
     /// # Errors
     /// If the partition does not exist or its log can't be opened.
     fn open(&self, partition: u32, offset: i64) -> Result<Box<dyn PartitionReader>, SourceError>;
+    /// What only a topic that goes on can do; `None` for recordings.
+    fn live(&self) -> Option<&dyn Live> {
+        None
+    }
+}
+
+/// A topic that goes on: its log may lose its oldest messages and gain new ones, and new partitions.
+pub trait Live {
+    /// What the log of each partition holds now, by partition.
+    ///
+    /// # Errors
+    /// If the topic can't be asked.
+    fn extents(&self) -> Result<Vec<Extent>, SourceError>;
+
+    /// For each partition the first offset whose broker time is at least `time_ms`, or its end where there is none.
+    ///
+    /// # Errors
+    /// If the topic can't be asked.
+    fn offsets_at(&self, time_ms: i64) -> Result<Vec<(u32, i64)>, SourceError>;
+
+    /// Tells others how far the job is, by partition and next offset. Nothing depends on it, and failing is only logged.
+    fn commit(&self, positions: &[(u32, i64)]);
+
+    /// How many messages the open partitions of this process are behind their ends; `None` while that is not known.
+    fn behind(&self) -> Option<u64>;
+}
+
+/// What a partition's log holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Extent {
+    /// The partition.
+    pub partition: u32,
+    /// Its oldest offset.
+    pub first_offset: i64,
+    /// The offset behind its newest message.
+    pub end_offset: i64,
 }
 
 /// Reads one partition in offset order. Used on one thread only.

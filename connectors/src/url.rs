@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use crate::{
-    EmbedError, FileSource, NullStore, Ollama, Source, SourceError, SqliteStore, Store, StoreError, TextEmbedder,
+    EmbedError, FileSource, KafkaSettings, KafkaSource, NullStore, Ollama, Source, SourceError, SqliteStore, Store,
+    StoreError, TextEmbedder,
 };
 
-const SOURCES: &str = "file:PATH (a recording as JSON lines, plain or zstd)";
+pub(crate) const SOURCES: &str =
+    "file:PATH (a recording as JSON lines, plain or zstd) and kafka://HOST[:PORT][,HOST2[:PORT]]/TOPIC";
 const STORES: &str = "sqlite:PATH and null";
 
-/// Opens a source: `file:PATH`.
+/// Opens a source: `file:PATH` or `kafka://HOST[:PORT]/TOPIC`.
 ///
 /// # Errors
 /// If the scheme is unknown or the source can't be opened.
-pub fn open_source(url: &str) -> Result<Arc<dyn Source>, SourceError> {
+pub fn open_source(url: &str, kafka: &KafkaSettings) -> Result<Arc<dyn Source>, SourceError> {
     let fail = |problem: &str| SourceError::Url { url: url.to_owned(), problem: problem.to_owned(), known: SOURCES };
     match url.split_once(':') {
         Some(("file", "")) => Err(fail("needs a path")),
         Some(("file", path)) => Ok(Arc::new(FileSource::open(path)?)),
-        Some(("kafka", _)) => Err(fail("needs a Kafka client, which this build does not have")),
+        Some(("kafka", _)) => Ok(Arc::new(KafkaSource::open(url, kafka)?)),
         _ => Err(fail("has no known scheme")),
     }
 }

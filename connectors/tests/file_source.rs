@@ -234,7 +234,7 @@ fn errors_name_file_and_line_and_what_is_wrong() {
         recording "FOLDER/a.jsonl", line 1: it is neither a recording's line nor a message: invalid type: sequence, expected a map at line 1 column 0
         recording "FOLDER/a.jsonl", line 1: a recording's line needs one of "message", "text", "base64" or "watermark"
     "#]].assert_eq(&(seen.join("\n") + "\n"));
-    let url = |url: &str| match open_source(url) {
+    let url = |url: &str| match open_source(url, &connectors::KafkaSettings::default()) {
         Ok(source) => format!("topic {:?}", source.topic()),
         Err(error) => folder.plain(error),
     };
@@ -242,15 +242,15 @@ fn errors_name_file_and_line_and_what_is_wrong() {
     let seen = [
         url("fleet.jsonl"),
         url("file:"),
-        url("kafka://localhost:9092/iot-metrics"),
+        url("kafka://localhost:9092"),
         url(&format!("file:{}", missing.display())),
         url(&format!("file:{}", folder.path().display())),
         url(&format!("file:{}", folder.file("fleet.jsonl.zst", &packed).display())),
     ];
     expect_test::expect![[r#"
-        source "fleet.jsonl" has no known scheme; sources are file:PATH (a recording as JSON lines, plain or zstd)
-        source "file:" needs a path; sources are file:PATH (a recording as JSON lines, plain or zstd)
-        source "kafka://localhost:9092/iot-metrics" needs a Kafka client, which this build does not have; sources are file:PATH (a recording as JSON lines, plain or zstd)
+        source "fleet.jsonl" has no known scheme; sources are file:PATH (a recording as JSON lines, plain or zstd) and kafka://HOST[:PORT][,HOST2[:PORT]]/TOPIC
+        source "file:" needs a path; sources are file:PATH (a recording as JSON lines, plain or zstd) and kafka://HOST[:PORT][,HOST2[:PORT]]/TOPIC
+        source "kafka://localhost:9092" names no topic; sources are file:PATH (a recording as JSON lines, plain or zstd) and kafka://HOST[:PORT][,HOST2[:PORT]]/TOPIC
         could not open "FOLDER/missing.jsonl": No such file or directory (os error 2); check the path
         recording "FOLDER" is no file
         topic "fleet"

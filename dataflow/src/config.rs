@@ -1,6 +1,7 @@
 //! Configuration: built-in defaults, then a file, then the environment, then flags.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -13,17 +14,47 @@ use crate::settings::JobSettings;
 /// Everything that can be set for a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Config {
-    /// `scenario:NAME` or `file:PATH`.
+    /// `scenario:NAME`, `file:PATH` or `kafka://HOST[:PORT][,HOST2[:PORT]]/TOPIC`.
     pub source: String,
     /// `sqlite:PATH` or `null`.
     pub store: String,
     /// `projection` or `none`.
     pub embedder: String,
+    /// Consumer group that is told how far the job is, for tools that show the lag; empty: none is told.
+    pub group: String,
+    /// Topic for messages that can't be used, by name or as `kafka://HOST[:PORT]/TOPIC`; empty: only the store keeps them.
+    pub dead_letter_topic: String,
+    /// Topic for the transitions of incidents, by name or as `kafka://HOST[:PORT]/TOPIC`; empty: only the store keeps them.
+    pub anomaly_topic: String,
     /// Time, bounds, checkpoints.
     #[serde(flatten)]
     pub job: JobSettings,
+    /// Properties of librdkafka, such as `"security.protocol" = "SASL_PLAINTEXT"`.
+    pub kafka: Properties,
     /// Thresholds of the detectors.
     pub detectors: MonitorConfig,
+}
+
+/// Names and values that are passed on as they are. Values may be secrets, so that they are not shown.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Properties(pub BTreeMap<String, String>);
+
+impl fmt::Debug for Properties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Config {
+    /// What Kafka clients need to know.
+    pub fn kafka(&self) -> connectors::KafkaSettings {
+        connectors::KafkaSettings {
+            properties: self.kafka.0.clone(),
+            group: self.group.clone(),
+            refresh_ms: self.job.partition_refresh_ms.unsigned_abs(),
+        }
+    }
 }
 
 impl Default for Config {
@@ -32,6 +63,10 @@ impl Default for Config {
             source: "scenario:fleet-day".to_owned(),
             store: "sqlite:plenum-data/plenum.db".to_owned(),
             embedder: "projection".to_owned(),
+            group: "plenum".to_owned(),
+            dead_letter_topic: String::new(),
+            anomaly_topic: String::new(),
+            kafka: Properties::default(),
             job: JobSettings::default(),
             detectors: MonitorConfig::default(),
         }
@@ -47,7 +82,8 @@ struct Layer {
     table: Table,
 }
 
-/// Joins the layers: `file` if given, the environment, and `flags` as dotted keys with their values.
+/// Joins the layers: `file` if given, the environment, and `flags` as dotted keys with their values. `${NAME}` inside a text
+/// is taken from the environment.
 ///
 /// # Errors
 /// Names the layer, the key and what it may be; an unknown key with the nearest known one.
@@ -56,6 +92,18 @@ pub fn load(
     environment: impl Iterator<Item = (String, String)>,
     flags: &[(String, String)],
 ) -> anyhow::Result<Config> {
+    Ok(load_as_written(file, environment, flags)?.0)
+}
+
+/// The same, and all settings as they were written, `${NAME}` included: what may be shown.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_as_written(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+    flags: &[(String, String)],
+) -> anyhow::Result<(Config, Table)> {
     let mut layers = Vec::new();
     if let Some(path) = file {
         let text = std::fs::read_to_string(path)
@@ -63,16 +111,15 @@ pub fn load(
         let table = text.parse().with_context(|| format!("configuration {} is no TOML", path.display()))?;
         layers.push(Layer { name: format!("configuration {}", path.display()), table });
     }
-    let mut variables: Vec<(String, String)> = environment.filter(|(name, _)| name.starts_with(PREFIX)).collect();
-    variables.sort();
-    for (name, text) in variables {
+    let environment: BTreeMap<String, String> = environment.collect();
+    for (name, text) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
-        layers.push(Layer { table: one(&key, &text), name: format!("environment variable {name}") });
+        layers.push(Layer { table: one(&key, text), name: format!("environment variable {name}") });
     }
     for (key, text) in flags {
         layers.push(Layer { table: one(key, text), name: format!("flag --{}", key.replace('_', "-")) });
     }
-    join(layers)
+    join(layers, &environment)
 }
 
 /// A configuration from a table alone, as scenarios have it.
@@ -80,28 +127,107 @@ pub fn load(
 /// # Errors
 /// As [`load`].
 pub fn from_table(name: &str, table: Table) -> anyhow::Result<Config> {
-    join(vec![Layer { name: name.to_owned(), table }])
+    Ok(join(vec![Layer { name: name.to_owned(), table }], &BTreeMap::new())?.0)
 }
 
-fn join(layers: Vec<Layer>) -> anyhow::Result<Config> {
+fn join(layers: Vec<Layer>, environment: &BTreeMap<String, String>) -> anyhow::Result<(Config, Table)> {
     let defaults = defaults();
-    let known: BTreeSet<String> = keys(&defaults, "").into_iter().chain(["max_age".to_owned()]).collect();
-    let mut joined = defaults;
-    for layer in layers {
+    let optional = ["max_age", "until_idle"].map(str::to_owned);
+    let known: BTreeSet<String> = keys(&defaults, "").into_iter().chain(optional).collect();
+    let (mut joined, mut written) = (defaults.clone(), defaults);
+    for mut layer in layers {
+        if let Some(Value::Table(properties)) = layer.table.get_mut("kafka") {
+            *properties = flat(properties, "");
+        }
         for key in keys(&layer.table, "") {
-            if !known.contains(&key) {
+            if !known.contains(&key) && !key.starts_with("kafka.") {
                 bail!("{}: unknown setting {key:?}{}", layer.name, nearest(&key, &known));
             }
         }
+        merge(&mut written, layer.table.clone());
+        let secrets = expand(&mut layer.table, "", environment).map_err(|error| anyhow!("{}: {error}", layer.name))?;
         merge(&mut joined, layer.table);
         // Checked layer by layer, so that the message can say whose value it is.
-        Config::deserialize(Value::Table(joined.clone()))
-            .map_err(|error| anyhow!("{}: {}", layer.name, error.to_string().trim_end()))?
-            .job
-            .check()
-            .map_err(|error| anyhow!("{}: {error}", layer.name))?;
+        let check = || -> Result<(), String> {
+            let config = Config::deserialize(Value::Table(joined.clone())).map_err(|error| error.to_string())?;
+            config.job.check()
+        };
+        if let Err(mut problem) = check() {
+            for (variable, value) in secrets.iter().filter(|(_, value)| !value.is_empty()) {
+                problem = problem.replace(value, &format!("${{{variable}}}"));
+            }
+            bail!("{}: {}", layer.name, problem.trim_end());
+        }
     }
-    Ok(Config::deserialize(Value::Table(joined))?)
+    Ok((Config::deserialize(Value::Table(joined))?, written))
+}
+
+/// Replaces `${NAME}` in all texts by the environment's value, and gives what was replaced.
+fn expand(
+    table: &mut Table,
+    prefix: &str,
+    environment: &BTreeMap<String, String>,
+) -> Result<Vec<(String, String)>, String> {
+    let mut used = Vec::new();
+    for (key, value) in table.iter_mut() {
+        let dotted = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        expand_value(value, &dotted, environment, &mut used)?;
+    }
+    Ok(used)
+}
+
+fn expand_value(
+    value: &mut Value,
+    key: &str,
+    environment: &BTreeMap<String, String>,
+    used: &mut Vec<(String, String)>,
+) -> Result<(), String> {
+    match value {
+        Value::Table(inner) => used.extend(expand(inner, key, environment)?),
+        Value::Array(list) => {
+            for value in list {
+                expand_value(value, key, environment, used)?;
+            }
+        }
+        Value::String(text) => {
+            let mut expanded = String::new();
+            let mut rest = text.as_str();
+            while let Some((before, behind)) = rest.split_once("${") {
+                expanded += before;
+                let Some((name, after)) = behind.split_once('}') else {
+                    return Err(format!("setting {key:?} has a \"${{\" without its \"}}\""));
+                };
+                let value = environment.get(name).ok_or_else(|| {
+                    format!("setting {key:?} needs the environment variable {name:?}, which is not set")
+                })?;
+                used.push((name.to_owned(), value.clone()));
+                expanded += value;
+                rest = after;
+            }
+            expanded += rest;
+            *text = expanded;
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Nested tables as one with dotted keys and texts as values: `security.protocol` may be written with or without quotes.
+fn flat(table: &Table, prefix: &str) -> Table {
+    let mut all = Table::new();
+    for (key, value) in table {
+        let dotted = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
+        match value {
+            Value::Table(inner) => all.extend(flat(inner, &dotted)),
+            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => {
+                all.insert(dotted, Value::String(value.to_string()));
+            }
+            other => {
+                all.insert(dotted, other.clone());
+            }
+        }
+    }
+    all
 }
 
 fn defaults() -> Table {
@@ -187,6 +313,25 @@ mod tests {
             .assert_eq(&said(&[("window", "0s")]));
         assert!(said(&[("window", "soon")]).contains("duration \"soon\" needs a number"));
         assert!(said(&[("detectors.warm_up_window", "1")]).contains("did you mean \"detectors.warm_up_windows\""));
+    }
+
+    #[test]
+    fn texts_take_their_secrets_from_the_environment() {
+        let variables = [("PW", "hunter2"), ("PLENUM__KAFKA__SASL__USERNAME", "me"), ("W", "soon")];
+        let variables = || variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let load = |pairs: &[(&str, &str)]| load_as_written(None, variables(), &flags(pairs));
+        let (config, written) = load(&[("kafka.sasl.password", "x${PW}"), ("kafka.fetch.min.bytes", "7")]).unwrap();
+        let properties: Vec<_> = config.kafka.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        assert_eq!(properties, [("fetch.min.bytes", "7"), ("sasl.password", "xhunter2"), ("sasl.username", "me")]);
+        assert!(!format!("{config:?}{written}").contains("hunter2"));
+        let said = |pairs: &[(&str, &str)]| load(pairs).unwrap_err().to_string();
+        expect_test::expect![[
+            r#"flag --kafka.sasl.password: setting "kafka.sasl.password" needs the environment variable "NONE", which is not set"#
+        ]]
+        .assert_eq(&said(&[("kafka.sasl.password", "${NONE}")]));
+        assert!(said(&[("source", "file:${PW")]).contains("has a \"${\" without"));
+        let said = said(&[("window", "${W}")]);
+        assert!(said.contains("${W}") && !said.contains("soon"), "{said}");
     }
 
     #[test]

@@ -18,6 +18,17 @@ pub struct JobSettings {
     /// Event times further than this before the broker's are dead letters; off where absent.
     #[serde(rename = "max_age", with = "optional_duration", skip_serializing_if = "Option::is_none")]
     pub max_age_ms: Option<i64>,
+    /// Where a live topic is begun when the store holds nothing yet. Later starts go on where the last one stopped.
+    pub from: Begin,
+    /// A live topic whose oldest messages are gone before they were read, or that was made anew, is read from its oldest
+    /// message on instead of being an error.
+    pub accept_loss: bool,
+    /// How often a live topic is asked for new partitions.
+    #[serde(rename = "partition_refresh", with = "duration")]
+    pub partition_refresh_ms: i64,
+    /// A job on a live topic ends when all partitions have been idle for so long; without, it goes on until it is stopped.
+    #[serde(rename = "until_idle", with = "optional_duration", skip_serializing_if = "Option::is_none")]
+    pub until_idle_ms: Option<i64>,
     /// A partition that has delivered nothing for so long, its end proven reached, stops holding the frontier.
     #[serde(rename = "idle", with = "duration")]
     pub idle_ms: i64,
@@ -41,6 +52,41 @@ pub struct JobSettings {
     pub aggregate: Aggregation,
 }
 
+/// Where a live topic is begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// With the oldest message that the topic holds: nothing is left out.
+    Earliest,
+    /// With what comes after the start.
+    Latest,
+    /// With the first message of each partition whose broker time is at least this, in milliseconds.
+    Time(i64),
+}
+
+impl Serialize for Begin {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Begin::Earliest => serializer.serialize_str("earliest"),
+            Begin::Latest => serializer.serialize_str("latest"),
+            Begin::Time(ms) => serializer.serialize_str(&model::time::format_ms(*ms)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Begin {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        match text.as_str() {
+            "earliest" => Ok(Begin::Earliest),
+            "latest" => Ok(Begin::Latest),
+            time => model::time::parse_rfc3339(time).map(Begin::Time).ok_or_else(|| {
+                let forms = "earliest, latest and a time such as 2026-03-02T09:30:00Z";
+                serde::de::Error::custom(format!("from {text:?} is none of {forms}"))
+            }),
+        }
+    }
+}
+
 /// Which aggregate stands for a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -58,6 +104,10 @@ impl Default for JobSettings {
             lateness_ms: 30_000,
             max_future_ms: 300_000,
             max_age_ms: None,
+            from: Begin::Earliest,
+            accept_loss: false,
+            partition_refresh_ms: 30_000,
+            until_idle_ms: None,
             idle_ms: 30_000,
             max_message_bytes: 65_536,
             max_devices: 1_000_000,

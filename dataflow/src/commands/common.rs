@@ -65,6 +65,49 @@ impl StoreArgument {
     }
 }
 
+/// Where the settings of a command come from, beside the environment.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ConfigLayers {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// A setting, such as window=30s or kafka.security.protocol=SASL_PLAINTEXT
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+}
+
+impl ConfigLayers {
+    /// All settings as they hold.
+    ///
+    /// # Errors
+    /// [`WrongUse`] with the place and the key.
+    pub fn load(&self) -> anyhow::Result<config::Config> {
+        Ok(self.load_as_written()?.0)
+    }
+
+    /// The same, and the settings as they were written, without what stands for them in the environment.
+    ///
+    /// # Errors
+    /// As [`ConfigLayers::load`].
+    pub fn load_as_written(&self) -> anyhow::Result<(config::Config, toml::Table)> {
+        let flags = set_flags(&self.set)?;
+        config::load_as_written(self.config.as_deref(), std::env::vars(), &flags)
+            .map_err(|error| WrongUse(format!("{error:#}")).into())
+    }
+}
+
+/// The settings of `--set KEY=VALUE`.
+///
+/// # Errors
+/// [`WrongUse`] where there is no `=`.
+pub fn set_flags(pairs: &[String]) -> anyhow::Result<Vec<(String, String)>> {
+    let pair = |pair: &String| match pair.split_once('=') {
+        Some((key, value)) => Ok((key.trim().to_owned(), value.trim().to_owned())),
+        None => Err(WrongUse(format!("flag --set: {pair:?} is not KEY=VALUE")).into()),
+    };
+    pairs.iter().map(pair).collect()
+}
+
 /// Hands over the rows of a table below a key prefix until `each` breaks or fails.
 ///
 /// # Errors

@@ -1,6 +1,5 @@
 //! `config`: all settings as they hold, and whether they can.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -8,8 +7,8 @@ use serde_json::json;
 use toml::{Table, Value};
 
 use crate::commands::WrongUse;
-use crate::commands::common::json_pretty;
-use crate::config::{self, Config};
+use crate::commands::common::{ConfigLayers, json_pretty};
+use crate::config::Config;
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
@@ -32,7 +31,7 @@ enum Action {
     )]
     Print {
         #[command(flatten)]
-        layers: Layers,
+        layers: ConfigLayers,
         /// As JSON
         #[arg(long)]
         json: bool,
@@ -41,34 +40,11 @@ enum Action {
     #[command(after_help = "Example:\n  dataflow config validate --config plenum.toml")]
     Validate {
         #[command(flatten)]
-        layers: Layers,
+        layers: ConfigLayers,
         /// As JSON
         #[arg(long)]
         json: bool,
     },
-}
-
-#[derive(Args, Clone, Debug)]
-struct Layers {
-    /// Configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// A setting, such as window=30s or detectors.warm_up_windows=120
-    #[arg(long, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-}
-
-impl Layers {
-    fn load(&self) -> anyhow::Result<Config> {
-        let mut flags = Vec::new();
-        for pair in &self.set {
-            let (key, value) =
-                pair.split_once('=').ok_or_else(|| WrongUse(format!("flag --set: {pair:?} is not KEY=VALUE")))?;
-            flags.push((key.trim().to_owned(), value.trim().to_owned()));
-        }
-        config::load(self.config.as_deref(), std::env::vars(), &flags)
-            .map_err(|error| WrongUse(format!("{error:#}")).into())
-    }
 }
 
 /// Prints or checks settings.
@@ -78,7 +54,7 @@ impl Layers {
 pub fn run(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
     match &arguments.action {
         Action::Print { layers, json } => {
-            let mut table = Table::try_from(layers.load()?)?;
+            let (_, mut table) = layers.load_as_written()?;
             mask(&mut table);
             if *json {
                 println!("{}", json_pretty(&serde_json::to_value(table)?));
@@ -103,8 +79,14 @@ pub fn run(arguments: &ConfigArguments) -> anyhow::Result<ExitCode> {
 fn check(config: &Config) -> anyhow::Result<()> {
     crate::commands::run::embedder(&config.embedder)?;
     let wrong = |what, url: &String, known| WrongUse(format!("{what} {url:?} is none of {known}"));
-    if !matches!(config.source.split_once(':'), Some(("scenario" | "file", rest)) if !rest.is_empty()) {
-        return Err(wrong("source", &config.source, "scenario:NAME, file:PATH").into());
+    match config.source.split_once(':') {
+        Some(("kafka", _)) => drop(connectors::kafka::KafkaAddress::parse(&config.source)?),
+        Some(("scenario" | "file", rest)) if !rest.is_empty() => {}
+        _ => return Err(wrong("source", &config.source, "scenario:NAME, file:PATH, kafka://HOST/TOPIC").into()),
+    }
+    config.kafka().check()?;
+    for topic in [&config.dead_letter_topic, &config.anomaly_topic].into_iter().filter(|topic| !topic.is_empty()) {
+        crate::commands::run::topic_url(topic, &config.source)?;
     }
     let is_sqlite = config.store.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty());
     if !is_sqlite && config.store != "null" {
@@ -120,7 +102,9 @@ const MASK: &str = "***";
 fn mask(table: &mut Table) {
     for (key, value) in table.iter_mut() {
         let key = key.to_lowercase();
-        let secret = ["password", "secret", "token"].iter().any(|word| key.contains(word));
+        let secret = ["password", "secret", "token", "key.pem", "jaas", "oauthbearer.config"]
+            .iter()
+            .any(|word| key.contains(word));
         mask_value(value, secret);
     }
 }

@@ -1,6 +1,6 @@
 //! `record`: a slice of a recording becomes a case.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -12,13 +12,14 @@ use model::time::format_ms;
 use serde_json::json;
 
 use crate::commands::WrongUse;
-use crate::commands::common::{json_text, parse_time, short_time, thousands};
+use crate::commands::common::{ConfigLayers, json_text, parse_time, short_time, thousands};
 use crate::commands::run::open_source;
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
   dataflow record fan-stops --source file:day.jsonl.zst --from 2026-03-02T08:30:00Z --to 2026-03-02T10:00:00Z
-  dataflow record whole-day --source file:day.jsonl.zst --folder my-cases";
+  dataflow record whole-day --source file:day.jsonl.zst --folder my-cases
+  dataflow record night --source kafka://localhost:9092/iot-metrics --from 2026-03-02T22:00:00Z --to 2026-03-03T04:00:00Z";
 
 /// Arguments of `record`.
 #[derive(Args, Clone, Debug)]
@@ -26,7 +27,7 @@ pub const EXAMPLES: &str = "Examples:
 pub struct RecordArguments {
     /// Name of the case: small letters, digits and hyphens
     name: String,
-    /// Where the messages come from: file:PATH or scenario:NAME
+    /// Where the messages come from: file:PATH, scenario:NAME or kafka://HOST[:PORT]/TOPIC
     #[arg(long, value_name = "URL")]
     source: String,
     /// First broker time (RFC 3339) [default: the beginning]
@@ -38,6 +39,8 @@ pub struct RecordArguments {
     /// Folder of the cases
     #[arg(long, value_name = "DIR", default_value = "scenarios/cases")]
     folder: PathBuf,
+    #[command(flatten)]
+    layers: ConfigLayers,
     /// The summary as JSON
     #[arg(long)]
     json: bool,
@@ -65,7 +68,7 @@ pub fn run(arguments: &RecordArguments) -> anyhow::Result<ExitCode> {
     if from_ms >= to_ms {
         bail!(WrongUse("flag --to: it is not after --from".to_owned()));
     }
-    let opened = open_source(&arguments.source, !arguments.json)?;
+    let opened = open_source(&arguments.source, &arguments.layers.load()?.kafka(), !arguments.json)?;
     let slice = Slice::read(opened.source.as_ref(), from_ms, to_ms)?;
     let Some((first_ms, last_ms)) = slice.extent else {
         bail!("source {:?} has no message in that time", arguments.source);
@@ -134,9 +137,18 @@ impl Slice {
     /// Reads all partitions and lays them side by side in the order of their broker times, each in its own order.
     fn read(source: &dyn Source, from_ms: i64, to_ms: i64) -> anyhow::Result<Slice> {
         let mut queues: Vec<(u32, VecDeque<Kept>)> = Vec::new();
-        for partition in source.partitions() {
-            let mut reader = source.open(partition, 0)?;
-            let kept = read_partition(reader.as_mut(), from_ms, to_ms)?;
+        // Of a live topic only what is there when the recording begins.
+        let (starts, ends) = match source.live() {
+            Some(live) => {
+                let ends = live.extents()?.into_iter().map(|extent| (extent.partition, extent.end_offset)).collect();
+                (live.offsets_at(from_ms)?, ends)
+            }
+            None => (source.partitions().into_iter().map(|partition| (partition, 0)).collect(), BTreeMap::new()),
+        };
+        for (partition, start) in starts {
+            let mut reader = source.open(partition, start)?;
+            let end = ends.get(&partition).copied().unwrap_or(i64::MAX);
+            let kept = read_partition(reader.as_mut(), (from_ms, to_ms), end)?;
             if !kept.is_empty() {
                 queues.push((partition, kept));
             }
@@ -166,13 +178,20 @@ impl Slice {
     }
 }
 
-/// Messages of the time, and the marks that stand between or behind them: what was before the slice is not known to it.
-fn read_partition(reader: &mut dyn PartitionReader, from_ms: i64, to_ms: i64) -> anyhow::Result<VecDeque<Kept>> {
+/// Messages below `end` of the time, and the marks that stand between or behind them: what was before the slice is not known to it.
+fn read_partition(
+    reader: &mut dyn PartitionReader,
+    (from_ms, to_ms): (i64, i64),
+    end: i64,
+) -> anyhow::Result<VecDeque<Kept>> {
     let mut kept: VecDeque<Kept> = VecDeque::new();
     let mut in_time = false;
+    let mut passed_end = false;
     loop {
         let poll = reader.poll(4_096, &mut |event| match event {
+            Event::Message(message) if message.offset >= end => passed_end = true,
             Event::Message(message) => {
+                passed_end = message.offset + 1 >= end;
                 in_time = (from_ms..to_ms).contains(&message.broker_ms);
                 if in_time {
                     let bytes = message.bytes.map(<[u8]>::to_vec);
@@ -183,9 +202,10 @@ fn read_partition(reader: &mut dyn PartitionReader, from_ms: i64, to_ms: i64) ->
             Event::Mark { .. } => {}
         })?;
         match poll {
+            _ if passed_end => return Ok(kept),
             Poll::Ready(_) => {}
             Poll::Finished | Poll::EndReached => return Ok(kept),
-            Poll::Empty => std::thread::yield_now(),
+            Poll::Empty => std::thread::sleep(std::time::Duration::from_millis(1)),
         }
     }
 }

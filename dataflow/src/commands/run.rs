@@ -16,20 +16,22 @@ use clap::Args;
 use connectors::{LeaseOwner, Source, Store};
 
 use crate::commands::WrongUse;
+use crate::commands::common::set_flags;
 use crate::config::{self, Config};
 use crate::faults::Faults;
 use crate::job::{JobConfig, MakeEmbedder, Status};
 use crate::progress::Progress;
 use crate::run::Outcome;
 
-pub use source::{labels_of, open as open_source};
+pub use source::{labels_of, open as open_source, topic_url};
 pub use summary::{cpu_seconds, peak_rss_bytes};
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
   dataflow -w 8                                   replay the bundled recording into ./plenum-data
   dataflow -w 4 --source file:day.jsonl.zst --store sqlite:day.db
-  dataflow -n 2 -w 2 --fresh                      two processes with two workers each";
+  dataflow -n 2 -w 2 --fresh                      two processes with two workers each
+  dataflow -w 4 --source kafka://localhost:9092/iot-metrics --from latest";
 
 /// Beyond this a typing error is more likely than a machine with so many cores.
 const MOST_WORKERS: usize = 256;
@@ -52,7 +54,7 @@ pub struct RunArguments {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where messages come from: scenario:NAME or file:PATH
+    /// Where messages come from: scenario:NAME, file:PATH or kafka://HOST[:PORT]/TOPIC
     #[arg(long, value_name = "URL")]
     pub source: Option<String>,
     /// Where results go: sqlite:PATH or null
@@ -82,6 +84,27 @@ pub struct RunArguments {
     /// Event times further before the broker's are dead letters
     #[arg(long, value_name = "DURATION", help_heading = "Settings")]
     pub max_age: Option<String>,
+    /// Where a live topic is begun at the first start: earliest, latest or a time
+    #[arg(long, value_name = "WHERE", help_heading = "Settings")]
+    pub from: Option<String>,
+    /// Go on where messages of a live topic are gone before they were read
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Settings")]
+    pub accept_loss: Option<String>,
+    /// End when all partitions of a live topic have been idle for so long
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub until_idle: Option<String>,
+    /// How often a live topic is asked for new partitions
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub partition_refresh: Option<String>,
+    /// Consumer group that is told how far the job is
+    #[arg(long, value_name = "NAME", help_heading = "Settings")]
+    pub group: Option<String>,
+    /// Topic for messages that can't be used
+    #[arg(long, value_name = "TOPIC", help_heading = "Settings")]
+    pub dead_letter_topic: Option<String>,
+    /// Topic for the transitions of incidents
+    #[arg(long, value_name = "TOPIC", help_heading = "Settings")]
+    pub anomaly_topic: Option<String>,
     /// After so long without anything a live partition stops holding the others up
     #[arg(long, value_name = "DURATION", help_heading = "Settings")]
     pub idle: Option<String>,
@@ -131,6 +154,13 @@ impl RunArguments {
             ("lateness", &self.lateness),
             ("max_future", &self.max_future),
             ("max_age", &self.max_age),
+            ("from", &self.from),
+            ("accept_loss", &self.accept_loss),
+            ("until_idle", &self.until_idle),
+            ("partition_refresh", &self.partition_refresh),
+            ("group", &self.group),
+            ("dead_letter_topic", &self.dead_letter_topic),
+            ("anomaly_topic", &self.anomaly_topic),
             ("idle", &self.idle),
             ("max_message_bytes", &self.max_message_bytes),
             ("max_devices", &self.max_devices),
@@ -144,11 +174,7 @@ impl RunArguments {
         .into_iter()
         .filter_map(|(key, value)| value.clone().map(|value| (key.to_owned(), value)))
         .collect();
-        for pair in &self.set {
-            let (key, value) =
-                pair.split_once('=').ok_or_else(|| WrongUse(format!("flag --set: {pair:?} is not KEY=VALUE")))?;
-            flags.push((key.trim().to_owned(), value.trim().to_owned()));
-        }
+        flags.extend(set_flags(&self.set)?);
         config::load(self.config.as_deref(), std::env::vars(), &flags)
             .map_err(|error| WrongUse(format!("{error:#}")).into())
     }
@@ -170,7 +196,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let mut children = None;
     let workers = processes::plan(arguments, &mut children)?;
     let show = !arguments.json && workers.process == 0;
-    let source = source::open(&config.source, show)?;
+    let source = source::open(&config.source, &config.kafka(), show)?;
     let job = JobConfig {
         settings: config.job.clone(),
         monitor: config.detectors.clone(),

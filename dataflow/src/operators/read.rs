@@ -286,7 +286,10 @@ fn take_turn(
                 partition.end_reached = true;
                 passed[at] = true;
             }
-            Ok(Poll::Empty) => passed[at] = true,
+            Ok(Poll::Empty) => {
+                partition.end_reached = false;
+                passed[at] = true;
+            }
             Err(error) => {
                 let number = partition.number;
                 reader.failure = Some(error.context(format!("could not read partition {number}")));

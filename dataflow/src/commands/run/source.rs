@@ -4,30 +4,59 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use connectors::Source;
 use connectors::memory::MemorySource;
+use connectors::{KafkaSettings, Source, SourceError};
 use model::recording::Label;
 use scenarios::bundled;
 
 use super::{Opened, data_folder};
 use crate::commands::WrongUse;
 
-/// Opens `scenario:NAME` or `file:PATH`. `show`: says what takes a while.
+/// Opens `scenario:NAME`, `file:PATH` or `kafka://HOST[:PORT]/TOPIC`. `show`: says what takes a while.
 ///
 /// # Errors
 /// When there is no such thing, or it can't be read.
-pub fn open(url: &str, show: bool) -> anyhow::Result<Opened> {
+pub fn open(url: &str, kafka: &KafkaSettings, show: bool) -> anyhow::Result<Opened> {
     match url.split_once(':') {
         Some(("scenario", bundled::NAME)) => open_bundled(show),
         Some(("scenario", name)) => open_case(name),
         Some(("file", path)) => open_file(Path::new(path)),
-        _ => bail!(WrongUse(format!("source {url:?} is none of scenario:NAME, file:PATH"))),
+        Some(("kafka", _)) => open_topic(url, kafka),
+        _ => bail!(WrongUse(format!("source {url:?} is none of scenario:NAME, file:PATH, kafka://HOST[:PORT]/TOPIC"))),
     }
+}
+
+fn open_topic(url: &str, kafka: &KafkaSettings) -> anyhow::Result<Opened> {
+    let source = connectors::open_source(url, kafka).map_err(|error| match error {
+        SourceError::Url { .. } | SourceError::Setting { .. } => anyhow::Error::from(WrongUse(error.to_string())),
+        error => error.into(),
+    })?;
+    Ok(Opened { labels: Vec::new(), description: url.to_owned(), source })
+}
+
+/// The address of a topic that is named alone: it is on the brokers of the source.
+///
+/// # Errors
+/// [`WrongUse`] if that is no topic of Kafka.
+pub fn topic_url(topic: &str, source: &str) -> anyhow::Result<String> {
+    let url = if topic.contains("://") {
+        topic.to_owned()
+    } else {
+        match source.strip_prefix("kafka://").and_then(|rest| rest.split_once('/')) {
+            Some((brokers, _)) => format!("kafka://{brokers}/{topic}"),
+            None => bail!(WrongUse(format!(
+                "topic {topic:?} needs its brokers, for the source is no topic: write kafka://HOST[:PORT]/{topic}"
+            ))),
+        }
+    };
+    connectors::kafka::KafkaAddress::parse(&url).map_err(|error| WrongUse(error.to_string()))?;
+    Ok(url)
 }
 
 fn open_file(path: &Path) -> anyhow::Result<Opened> {
     let url = format!("file:{}", path.display());
-    let source = connectors::open_source(&url).with_context(|| format!("could not open source {url:?}"))?;
+    let source = connectors::open_source(&url, &KafkaSettings::default())
+        .with_context(|| format!("could not open source {url:?}"))?;
     Ok(Opened { labels: read_labels(&labels_of(path))?, description: path.display().to_string(), source })
 }
 
