@@ -180,11 +180,13 @@ fn usable(
     Ok(Reading { device, device_type, metric, event_ms, sent, value, unit, location, partition, offset, broker_ms })
 }
 
-/// Of several readings with one key the raw table keeps one: a late one before others, then the newest by the broker.
+/// Of several readings with one key the raw table keeps one: that of the newest 2^24 µs by the broker, in them a late one
+/// before others, then the last of the log.
 fn raw_lines(raw: &[(bool, Reading)], lines: &mut BTreeSet<String>) {
     for (late, reading) in raw {
         let key = |reading: &Reading| (reading.device.clone(), reading.event_ms, reading.metric.clone());
-        let rank = |late: bool, reading: &Reading| (late, reading.broker_ms, reading.partition, reading.offset);
+        let block = |reading: &Reading| (reading.broker_ms * 1_000).div_euclid(16_777_216);
+        let rank = |late: bool, reading: &Reading| (block(reading), late, reading.offset, reading.partition);
         let beaten = raw
             .iter()
             .any(|(other_late, other)| key(other) == key(reading) && rank(*other_late, other) > rank(*late, reading));
