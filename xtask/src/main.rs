@@ -2,7 +2,7 @@
 //!
 //! **Live tests** speak to the real Kafka, Cassandra and Ollama. They lie in `connectors/tests/live/` and
 //! `dataflow/tests/live/`, one file a service or story, each a module of `main.rs` there. The target `live` has
-//! `test = false`, so a plain `cargo test` leaves them alone; [`test`] starts the services, gives the tests their addresses in
+//! `test = false`, so a plain `cargo test` leaves them alone; `cargo xtask test` starts the services, gives the tests their addresses in
 //! `PLENUM_TEST_KAFKA`, `PLENUM_TEST_CASSANDRA` and `PLENUM_TEST_OLLAMA` (HOST:PORT), and stops the services after. A live
 //! test without its variable fails. Tests run side by side on one server: each has topics, a group, a keyspace of its own.
 //! For rounds on one of them: `services/services up kafka`, `eval "$(services/services env)"`, `cargo test -p connectors --test live`.
