@@ -54,7 +54,7 @@ pub struct RunArguments {
     /// Configuration file (TOML)
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where messages come from: scenario:NAME, file:PATH or kafka://HOST[:PORT]/TOPIC
+    /// Where messages come from: scenario:NAME, file:PATH or kafka://HOST:PORT/TOPIC
     #[arg(long, value_name = "URL")]
     pub source: Option<String>,
     /// Where results go: sqlite:PATH or null
