@@ -27,7 +27,7 @@ pub const EXAMPLES: &str = "Examples:
 pub struct RecordArguments {
     /// Name of the case: small letters, digits and hyphens
     name: String,
-    /// Where the messages come from: file:PATH, scenario:NAME or kafka://HOST[:PORT]/TOPIC
+    /// Where the messages come from: file:PATH, scenario:NAME or kafka://HOST:PORT/TOPIC
     #[arg(long, value_name = "URL")]
     source: String,
     /// First broker time (RFC 3339) [default: the beginning]

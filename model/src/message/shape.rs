@@ -48,7 +48,7 @@ impl Shape {
         Some(Shape { bytes: fixed.into(), parts, is_timestamp_first, timestamp_bytes })
     }
 
-    /// Timestamp and value of a message that is the same in all else: what [`decode`] would say of it, to the bit. `None`
+    /// Timestamp and value of a message that is the same in all else: what [`decode`](super::decode) would say of it, to the bit. `None`
     /// says nothing about the message.
     pub fn read(&self, bytes: &[u8], recent: &mut RecentTimestamp) -> Option<(i64, f64)> {
         let (head, rest) = self.bytes.split_at(self.parts[0]);
