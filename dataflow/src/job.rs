@@ -3,6 +3,7 @@
 //! Worker 0 leads. It follows the read frontier with the control stream, announces a cut there when one is due, joins the
 //! workers' parts, and hands the manifest to the store once everything below the cut is durable.
 
+mod grow;
 mod idle;
 mod lead;
 
@@ -27,6 +28,7 @@ use crate::queue::WriteQueue;
 use crate::settings::JobSettings;
 use crate::{Graph, Parts, build};
 
+use grow::Grown;
 use idle::Idle;
 pub use idle::{LivePartition, Watermarks};
 use lead::{Lead, say};
@@ -105,6 +107,9 @@ pub struct Job {
     ledger: Rc<RefCell<Ledger>>,
     progress: Arc<Progress>,
     index: usize,
+    source: Arc<dyn Source>,
+    /// Workers that have partitions: those that the topic gains fall to them, too.
+    readers: usize,
     last_cut_sent: bool,
     stop_told: bool,
     lead: Option<Lead>,
@@ -161,6 +166,10 @@ impl Job {
             timed: config.timed,
         };
         let mut graph = build(worker, start, parts);
+        let partitions: Vec<u32> = match &start.manifest {
+            Some((_, manifest)) => manifest.positions.iter().map(|position| position.partition).collect(),
+            None => config.source.partitions(),
+        };
         let lead = (index == 0).then(|| Lead {
             peers,
             next_id: start.manifest.as_ref().map_or(1, |(id, _)| id + 1),
@@ -174,6 +183,9 @@ impl Job {
             stopping: false,
             source: config.source.identity(),
             meaning: config.meaning(),
+            grown: Grown::from(partitions.iter().copied()),
+            until_idle_ms: config.settings.until_idle_ms.filter(|_| config.source.live().is_some()),
+            idle_since_ms: None,
             reports: std::collections::BTreeMap::new(),
             marks: None,
             window_ms: config.settings.window_ms,
@@ -191,6 +203,8 @@ impl Job {
             ledger,
             progress,
             index,
+            source: Arc::clone(&config.source),
+            readers: peers.min(partitions.len()).max(1),
             last_cut_sent: false,
             stop_told: false,
             lead,
@@ -270,6 +284,7 @@ impl Job {
         for said in heard {
             match said {
                 Order::Done => stopped = true,
+                Order::Open { partition } => self.open_partition(partition)?,
                 Order::Thaw { mark, partition } => self.thaw(partition, mark),
             }
         }

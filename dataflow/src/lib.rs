@@ -10,6 +10,7 @@
 //! ```
 //! Timely's timestamp is the window start in milliseconds; *frontier passed* behind `write` means *durable*.
 
+pub mod begin;
 pub mod checkpoint;
 pub mod commands;
 pub mod config;

@@ -3,13 +3,14 @@
 mod processes;
 mod source;
 mod summary;
+mod watcher;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::sync::atomic::AtomicBool;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -22,6 +23,8 @@ use crate::faults::Faults;
 use crate::job::{JobConfig, MakeEmbedder, Status};
 use crate::progress::Progress;
 use crate::run::Outcome;
+
+use watcher::Watcher;
 
 pub use source::{labels_of, open as open_source, topic_url};
 pub use summary::{cpu_seconds, peak_rss_bytes};
@@ -210,7 +213,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let store = if workers.process == 0 { Some(open_store(&config.store, arguments.fresh)?) } else { None };
     let stop = stop_on_signals()?;
     let progress = Arc::new(Progress::default());
-    let watcher = show.then(|| Watcher::start(Arc::clone(&progress), source.source.messages_total()));
+    let watcher = show.then(|| Watcher::start(Arc::clone(&progress), Arc::clone(&source.source)));
     let cpu_before = summary::cpu_seconds();
     let result = crate::run::run(&job, &workers, store, &stop, &progress);
     if let Some(watcher) = watcher {
@@ -288,59 +291,6 @@ fn start_logging(format: &str) {
     } else {
         builder.with_ansi(std::io::stderr().is_terminal()).try_init()
     };
-}
-
-/// Shows how far the job is: a bar on a terminal, a line every ten seconds elsewhere.
-struct Watcher {
-    done: Arc<AtomicBool>,
-    thread: std::thread::JoinHandle<()>,
-}
-
-impl Watcher {
-    fn start(progress: Arc<Progress>, total: Option<u64>) -> Self {
-        let done = Arc::new(AtomicBool::new(false));
-        let ends = Arc::clone(&done);
-        let thread = std::thread::spawn(move || {
-            let terminal = std::io::stderr().is_terminal();
-            let bar = match (terminal, total) {
-                (true, Some(total)) => indicatif::ProgressBar::new(total),
-                (true, None) => indicatif::ProgressBar::new_spinner(),
-                (false, _) => indicatif::ProgressBar::hidden(),
-            };
-            let style = indicatif::ProgressStyle::with_template(
-                "{bar:30} {human_pos}/{human_len} messages, {per_sec}, {eta} left; {msg}",
-            );
-            if let Ok(style) = style {
-                bar.set_style(style);
-            }
-            let began = Instant::now();
-            let mut told = Instant::now();
-            while !ends.load(Ordering::SeqCst) {
-                std::thread::park_timeout(Duration::from_millis(100));
-                tracing::debug!(records = progress.records(), states = progress.states(), "progress");
-                bar.set_position(progress.records());
-                bar.set_message(format!("{} states, {} incidents", progress.states(), progress.incidents()));
-                if !terminal && told.elapsed() >= Duration::from_secs(10) {
-                    told = Instant::now();
-                    eprintln!(
-                        "{} messages after {} s, {} states, {} incidents",
-                        progress.records(),
-                        began.elapsed().as_secs(),
-                        progress.states(),
-                        progress.incidents()
-                    );
-                }
-            }
-            bar.finish_and_clear();
-        });
-        Watcher { done, thread }
-    }
-
-    fn finish(self) {
-        self.done.store(true, Ordering::SeqCst);
-        self.thread.thread().unpark();
-        let _ = self.thread.join(); // it only shows; a panic of it ends the process by the hook
-    }
 }
 
 /// Whether a status says that the source's end was reached.

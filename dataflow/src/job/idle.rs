@@ -34,12 +34,19 @@ pub struct LivePartition {
     pub watermark_ms: i64,
     /// It has been idle for long enough, and is not read until worker 0 has answered.
     pub frozen: bool,
+    /// It is new, and needs a mark whatever its watermark.
+    pub fresh: bool,
 }
+
+/// The longest time between two reports of a worker.
+const REPORT_EVERY_MS: i64 = 200;
 
 #[derive(Default)]
 pub(super) struct Idle {
     pub(super) since_ms: BTreeMap<u32, i64>,
     pub(super) reported_ms: Option<i64>,
+    /// Partitions of the last report that are frozen still.
+    pub(super) undecided: usize,
 }
 
 impl Job {
@@ -47,29 +54,33 @@ impl Job {
     pub(super) fn watch_idle(&mut self, now_ms: i64) {
         let mut reader = self.reader.borrow_mut();
         let idle_ms = reader.idle_ms();
-        if reader.partitions.iter().all(|partition| partition.finished || !partition.end_reached)
-            && self.idle.reported_ms.is_none()
-        {
-            self.idle.since_ms.clear();
-            return;
-        }
-        let mut newly_frozen = false;
-        for partition in &mut reader.partitions {
+        for partition in &reader.partitions {
             if partition.finished || !partition.end_reached {
                 self.idle.since_ms.remove(&partition.number);
-                continue;
-            }
-            let since_ms = *self.idle.since_ms.entry(partition.number).or_insert(now_ms);
-            if now_ms - since_ms >= idle_ms && !partition.frozen {
-                partition.frozen = true;
-                newly_frozen = true;
+            } else {
+                self.idle.since_ms.entry(partition.number).or_insert(now_ms);
             }
         }
-        let due = self.idle.reported_ms.is_none_or(|reported_ms| now_ms - reported_ms >= (idle_ms / 10).max(1));
-        if !newly_frozen && !due {
+        // On a live topic every worker reports, for worker 0 waits for all of them: one that has no partition, or never comes
+        // to the end of its own, would else keep the idle ones of others waiting, and them it.
+        let always = self.source.live().is_some();
+        if !always && self.idle.since_ms.is_empty() && self.idle.reported_ms.is_none() {
             return;
         }
+        // Often, for a reader that catches up is held at most so long by an idle partition, some windows at a time. And one
+        // report after the other: what is frozen in one is decided before the next, or a mark could come for a partition that
+        // has been read on.
+        let every_ms = (idle_ms / 10).clamp(1, REPORT_EVERY_MS);
+        let due = self.idle.reported_ms.is_none_or(|reported_ms| now_ms - reported_ms >= every_ms);
+        if !due || self.idle.undecided > 0 {
+            return;
+        }
+        for partition in reader.partitions.iter_mut().filter(|partition| partition.looked) {
+            let since_ms = self.idle.since_ms.get(&partition.number);
+            partition.frozen |= since_ms.is_some_and(|since_ms| now_ms - since_ms >= idle_ms);
+        }
         self.idle.reported_ms = Some(now_ms);
+        self.idle.undecided = reader.partitions.iter().filter(|partition| partition.frozen).count();
         let report = Watermarks {
             worker: self.index,
             newest_window_ms: reader.newest_window_ms,
@@ -82,6 +93,7 @@ impl Job {
                     offset: partition.next_offset(),
                     watermark_ms: partition.watermark_ms,
                     frozen: partition.frozen,
+                    fresh: partition.fresh,
                 })
                 .collect(),
         };
@@ -90,7 +102,7 @@ impl Job {
     }
 
     /// Worker 0: decides once for all frozen partitions, and lets the decision become durable before anyone uses it.
-    pub(super) fn mark_idle(&mut self) {
+    pub(super) fn mark_idle(&mut self, now_ms: i64) {
         let lead = self.lead.as_mut().expect("only worker 0 leads");
         let mut writer = self.writer.borrow_mut();
         if let Some((ticket, marks)) = &mut lead.marks {
@@ -125,16 +137,32 @@ impl Job {
         let active_ms = all().filter(|partition| !partition.frozen).map(|partition| partition.watermark_ms).min();
         let newest_ms = reports.values().filter_map(|report| report.newest_window_ms).max();
         // Where all are idle the frontier goes to the end of the newest window that has readings, no further.
-        let target_ms = active_ms.or(newest_ms.map(|newest_ms| newest_ms + lead.window_ms));
+        let end_ms = newest_ms.map(|newest_ms| newest_ms + lead.window_ms);
+        let target_ms = active_ms.or(end_ms);
+        let reader = self.reader.borrow();
         let mut marks = Vec::new();
         let mut thawed = Vec::new();
         for partition in all().filter(|partition| partition.frozen) {
             match target_ms {
-                Some(watermark_ms) if watermark_ms > partition.watermark_ms => {
+                // Within a window a mark would move nothing.
+                Some(watermark_ms) if reader.stamp_ms(watermark_ms) > reader.stamp_ms(partition.watermark_ms) => {
+                    marks.push(IdleMark { partition: partition.partition, offset: partition.offset, watermark_ms });
+                }
+                _ if partition.fresh => {
+                    let watermark_ms = partition.watermark_ms.max(target_ms.unwrap_or(i64::MIN));
                     marks.push(IdleMark { partition: partition.partition, offset: partition.offset, watermark_ms });
                 }
                 _ => thawed.push(partition.partition),
             }
+        }
+        drop(reader);
+        let at_rest =
+            active_ms.is_none() && marks.is_empty() && end_ms.is_none_or(|end_ms| !self.graph.read.less_than(&end_ms));
+        lead.idle_since_ms = if at_rest { lead.idle_since_ms.or(Some(now_ms)) } else { None };
+        if let (Some(since_ms), Some(until_idle_ms)) = (lead.idle_since_ms, lead.until_idle_ms)
+            && now_ms - since_ms >= until_idle_ms
+        {
+            lead.stopping = true;
         }
         if let Some(orders) = &mut self.graph.orders {
             for partition in thawed {
@@ -153,7 +181,8 @@ impl Job {
                 assert_eq!(offset, partition.next_offset(), "a frozen partition is not read");
                 partition.add_mark(IdleMark { partition: number, offset, watermark_ms });
             }
-            partition.frozen = false;
+            (partition.frozen, partition.fresh, partition.looked) = (false, false, false);
+            self.idle.undecided -= 1;
         }
     }
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 
 use connectors::IdleMark;
 
+use super::grow::Grown;
 use super::{Job, Up, Watermarks};
 use crate::Input;
-use crate::checkpoint::{Manifest, WorkerPart, assemble};
+use crate::checkpoint::{Manifest, Position, WorkerPart, assemble};
 use crate::operators::{Cut, Order};
 use crate::queue::Work;
 
@@ -27,6 +28,10 @@ pub(super) struct Lead {
     pub(super) meaning: String,
     pub(super) reports: BTreeMap<usize, Watermarks>,
     pub(super) marks: Option<(Option<u64>, Vec<IdleMark>)>,
+    pub(super) grown: Grown,
+    /// The job ends when all partitions have been idle for so long.
+    pub(super) until_idle_ms: Option<i64>,
+    pub(super) idle_since_ms: Option<i64>,
     pub(super) window_ms: i64,
     /// The newest manifest that is durable.
     pub(super) manifest: Option<Manifest>,
@@ -113,7 +118,8 @@ impl Job {
             }
         }
         self.join_parts(now_ms);
-        self.mark_idle();
+        self.look_for_partitions(now_ms);
+        self.mark_idle(now_ms);
     }
 
     fn join_parts(&mut self, now_ms: i64) {
@@ -144,6 +150,10 @@ impl Job {
                 lead.taken += 1;
                 lead.boundary_ms = cut.boundary_ms;
                 lead.manifest = cut.manifest;
+                if let (Some(live), Some(manifest)) = (self.source.live(), &lead.manifest) {
+                    let position = |position: &Position| (position.partition, position.offset);
+                    live.commit(&manifest.positions.iter().map(position).collect::<Vec<_>>());
+                }
                 // Writing checkpoints takes at most a tenth of the time; waiting for rows is no part of it, they are written anyway.
                 lead.interval_ms = lead.least_interval_ms.max(9 * (now_ms - cut.submitted_ms));
                 if cut.last {

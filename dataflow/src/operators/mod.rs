@@ -47,6 +47,11 @@ pub struct Cut {
 pub enum Order {
     /// The last checkpoint of a job that was asked to stop is durable: drop what is left.
     Done,
+    /// The topic has a new partition: its worker opens it.
+    Open {
+        /// Which.
+        partition: u32,
+    },
     /// A frozen partition may be read again.
     Thaw {
         /// Which.

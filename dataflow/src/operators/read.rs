@@ -7,7 +7,7 @@
 mod partition;
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::ledger::Ledger;
 use crate::operators::{Reading, Tick};
 use crate::progress::Progress;
 use crate::rows;
-use crate::series::{Interner, Known, Recalled};
+use crate::series::{Known, Recalled};
 use crate::settings::JobSettings;
 
 pub use partition::Partition;
@@ -38,7 +38,7 @@ use partition::{First, stamp_of_watermark_ms};
 /// Records taken from a partition at a time.
 const RECORDS_A_POLL: usize = 1024;
 
-/// Polls before the worker gets its turn for other operators.
+/// Polls that gave something before the worker gets its turn for other operators.
 const POLLS_A_TURN: usize = 4;
 
 /// The reader's state, shared with the worker's step loop.
@@ -76,7 +76,12 @@ impl Reader {
         faults: Faults,
     ) -> anyhow::Result<Reader> {
         let mut partitions = Vec::new();
-        for (place, number) in source.partitions().into_iter().enumerate() {
+        // A live topic may have grown since the start was settled: that is for later, and the same for all processes.
+        let numbers: Vec<u32> = match (source.live(), &start.manifest) {
+            (Some(_), Some((_, manifest))) => manifest.positions.iter().map(|position| position.partition).collect(),
+            _ => source.partitions(),
+        };
+        for (place, number) in numbers.into_iter().enumerate() {
             if place % peers != index {
                 continue;
             }
@@ -86,21 +91,9 @@ impl Reader {
                 .and_then(|(_, manifest)| manifest.positions.iter().find(|position| position.partition == number));
             let offset = position.map_or(0, |position| position.offset);
             let reader = source.open(number, offset).with_context(|| format!("could not open partition {number}"))?;
-            let mut partition = Partition {
-                number,
-                reader,
-                next_offset: offset,
-                watermark_ms: position.map_or(i64::MIN, |position| position.watermark_ms),
-                finished: false,
-                end_reached: false,
-                frozen: false,
-                interner: Interner::default(),
-                known: Known::from_pairs(position.map_or(&[], |position| position.known.as_slice())),
-                firsts: BTreeMap::new(),
-                last_stamp_ms: None,
-                last_window_ms: None,
-                marks: BTreeMap::new(),
-            };
+            let watermark_ms = position.map_or(i64::MIN, |position| position.watermark_ms);
+            let mut partition = Partition::new(number, reader, offset, watermark_ms);
+            partition.known = Known::from_pairs(position.map_or(&[], |position| position.known.as_slice()));
             if !faults.forget_marks {
                 for mark in start.marks.iter().filter(|mark| mark.partition == number && mark.offset >= offset) {
                     partition.add_mark(*mark);
@@ -121,6 +114,19 @@ impl Reader {
             store_rows,
             faults,
         })
+    }
+
+    /// Adds a partition that the topic has gained. It is frozen, and holds the frontier where it stands.
+    pub fn add(&mut self, number: u32, reader: Box<dyn PartitionReader>) {
+        let watermark_ms = self.frontier_ms().unwrap_or(self.boundary_ms);
+        let mut partition = Partition::new(number, reader, 0, watermark_ms);
+        (partition.fresh, partition.frozen) = (true, true);
+        self.partitions.push(partition);
+    }
+
+    /// The start of the window that a watermark lies in.
+    pub fn stamp_ms(&self, watermark_ms: i64) -> i64 {
+        stamp_of_watermark_ms(watermark_ms, &self.settings)
     }
 
     /// How long a partition has to be idle before it stops holding the frontier.
@@ -268,7 +274,8 @@ fn take_turn(
     turn.noted_window_ms = None;
     let mut passed = vec![false; reader.partitions.len()];
     let mut any = false;
-    for _ in 0..POLLS_A_TURN {
+    let mut polls = 0;
+    while polls < POLLS_A_TURN {
         let full = reader.under_way.len() >= reader.settings.ahead_windows
             || progress.rows_under_way() >= reader.settings.ahead_rows;
         let Some(at) = reader.next_partition(full, &passed) else {
@@ -280,10 +287,11 @@ fn take_turn(
         let mut partition = reader.partitions.swap_remove(at);
         let result = poll_partition(&mut partition, reader, ledger, progress, turn);
         match result {
-            Ok(Poll::Ready(_)) => any = true,
+            // Those that have nothing do not count: there may be many, and they are looked at first.
+            Ok(Poll::Ready(_)) => (any, polls) = (true, polls + 1),
             Ok(Poll::Finished) => partition.finished = true,
             Ok(Poll::EndReached) => {
-                partition.end_reached = true;
+                (partition.end_reached, partition.looked) = (true, true);
                 passed[at] = true;
             }
             Ok(Poll::Empty) => {

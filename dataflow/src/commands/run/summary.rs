@@ -38,6 +38,9 @@ pub struct Report {
     totals: Totals,
     expected: Option<u64>,
     finished: bool,
+    /// It has no end: the topic goes on.
+    live: bool,
+    lost: u64,
     was_finished: bool,
     resume_window_ms: Option<i64>,
     checkpoints: u64,
@@ -85,6 +88,8 @@ impl Report {
             totals,
             expected: opened.source.messages_total(),
             finished: reached_end(&outcome.status),
+            live: opened.source.live().is_some(),
+            lost: outcome.lost,
             was_finished: outcome.was_finished,
             reasons,
             has_rows: config.store != "null",
@@ -130,6 +135,7 @@ impl Report {
             "records_read": self.read_now,
             "checkpoints": self.checkpoints,
             "finished": self.finished,
+            "lost": self.lost,
         })
     }
 
@@ -231,7 +237,12 @@ impl fmt::Display for Report {
         } else if let Some(resume_window_ms) = self.resume_window_ms {
             writeln!(f, "Resumed at {} from the last checkpoint.\n", short(resume_window_ms))?;
         }
-        if !self.finished {
+        if self.lost > 0 {
+            writeln!(f, "LOST      up to {} messages were gone before this start (--accept-loss)\n", self.lost)?;
+        }
+        if self.live {
+            writeln!(f, "Stopped; the same command goes on from here.\n")?;
+        } else if !self.finished {
             writeln!(f, "Stopped before the end; the same command goes on from the last checkpoint.\n")?;
         }
         writeln!(f, "Source    {}", self.source)?;

@@ -22,6 +22,10 @@ pub struct Partition {
     pub finished: bool,
     /// Read to its proven end, live source.
     pub end_reached: bool,
+    /// Its end was proven since it was last thawed.
+    pub looked: bool,
+    /// New since the run began: it needs a mark before its first record.
+    pub fresh: bool,
     /// Reported as idle: not read until worker 0 has answered, so that a mark stands in front of the next record.
     pub frozen: bool,
     pub(super) interner: Interner,
@@ -45,6 +49,27 @@ pub(super) struct First {
 }
 
 impl Partition {
+    /// A partition of which nothing has been read.
+    pub(super) fn new(number: u32, reader: Box<dyn PartitionReader>, next_offset: i64, watermark_ms: i64) -> Self {
+        Partition {
+            number,
+            reader,
+            next_offset,
+            watermark_ms,
+            finished: false,
+            end_reached: false,
+            looked: false,
+            fresh: false,
+            frozen: false,
+            interner: Interner::default(),
+            known: Known::default(),
+            firsts: BTreeMap::new(),
+            last_stamp_ms: None,
+            last_window_ms: None,
+            marks: BTreeMap::new(),
+        }
+    }
+
     /// The stamp of whatever is not an on-time reading: the window of the watermark.
     pub fn watermark_stamp_ms(&self, settings: &JobSettings) -> i64 {
         stamp_of_watermark_ms(self.watermark_ms, settings)
