@@ -531,10 +531,10 @@ fn a_slice_of_a_recording_becomes_a_case() {
 #[test]
 fn what_can_not_be_simulated_is_said() {
     check(
-        "simulate --to kafka://localhost:9092/iot-metrics",
+        "simulate --to kafka://localhost:9092",
         expect![[r#"
             exit 2
-            error: target "kafka://localhost:9092/iot-metrics": sending to Kafka needs a Kafka client, which this build does not have; name a file or -
+            error: source "kafka://localhost:9092" names no topic; sources are file:PATH (a recording as JSON lines, plain or zstd) and kafka://HOST[:PORT][,HOST2[:PORT]]/TOPIC
         "#]],
     );
     check(

@@ -1,5 +1,6 @@
 //! `simulate`: a fleet's messages, with the labels of what was broken in it.
 
+mod send;
 mod write;
 
 use std::io::Write as _;
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
+use connectors::KafkaProducer;
 use model::time::{format_duration, format_ms};
 use scenarios::simulator::{
     Clock, Delivery, FaultOptions, FaultRequest, Features, Fleet, Options, Simulator, SimulatorError, Tally,
@@ -16,7 +18,9 @@ use scenarios::simulator::{
 use serde_json::json;
 
 use crate::commands::WrongUse;
-use crate::commands::common::{json_text, parse_duration, parse_time, short_time, table, table_text, thousands};
+use crate::commands::common::{
+    ConfigLayers, json_text, parse_duration, parse_time, short_time, table, table_text, thousands,
+};
 use crate::commands::run::labels_of;
 
 /// Shown under `--help`.
@@ -24,16 +28,17 @@ pub const EXAMPLES: &str = "Examples:
   dataflow simulate --to day.jsonl.zst --duration 24h --period 60s
   dataflow simulate --to week.jsonl.zst --count 200 --duration 7d --faults-per-device-week 1
   dataflow simulate --to - --devices RTU-001:rooftop_unit --fault RTU-001/fan_failure/severe/9h/90min
-  dataflow simulate --to poor.jsonl --late 0.01 --duplicates 0.01 --malformed 0.001 --fast-clock CT-001:2min";
+  dataflow simulate --to poor.jsonl --late 0.01 --duplicates 0.01 --malformed 0.001 --fast-clock CT-001:2min
+  dataflow simulate --to kafka://localhost:9092/iot-metrics --live --duration 1h --period 1s";
 
 /// Arguments of `simulate`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct SimulateArguments {
-    /// Where to: a file (compressed if it ends in .zst) or - for stdout
-    #[arg(long, value_name = "FILE", default_value = "fleet.jsonl.zst")]
+    /// Where to: a file (compressed if it ends in .zst), - for stdout, or kafka://HOST[:PORT]/TOPIC, made if it is missing
+    #[arg(long, value_name = "TARGET", default_value = "fleet.jsonl.zst")]
     to: String,
-    /// Where the labels of the faults go [default: beside the file, NAME.labels.jsonl]
+    /// Where the labels of the faults go [default: beside the file, NAME.labels.jsonl; nowhere without a file]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Devices from a file: TOML, or JSON such as fleet_config.json
@@ -72,6 +77,11 @@ pub struct SimulateArguments {
     /// Messages a second at most [default: as fast as it can]
     #[arg(long, value_name = "N")]
     rate: Option<f64>,
+    /// To Kafka: begin now and send each message when its time has come
+    #[arg(long, conflicts_with = "start")]
+    live: bool,
+    #[command(flatten)]
+    layers: ConfigLayers,
     /// The original's dynamics: no weather, no people, no cycling, no wear
     #[arg(long, help_heading = "Equipment")]
     original: bool,
@@ -152,6 +162,15 @@ impl SimulateArguments {
         Fleet::new(devices).map_err(wrong)
     }
 
+    /// The topic to send to, if it is one.
+    fn topic(&self) -> anyhow::Result<Option<KafkaProducer>> {
+        if !self.to.contains("://") {
+            return Ok(None);
+        }
+        let producer = KafkaProducer::open(&self.to, &self.layers.load()?.kafka());
+        Ok(Some(producer.map_err(|error| WrongUse(error.to_string()))?))
+    }
+
     fn options(&self) -> anyhow::Result<Options> {
         let mut requests: Vec<FaultRequest> =
             self.fault.iter().map(|text| FaultRequest::parse(text)).collect::<Result<_, _>>().map_err(wrong)?;
@@ -223,27 +242,35 @@ fn clock(text: &str) -> anyhow::Result<Clock> {
 /// # Errors
 /// Wrong use, or a file that can't be written.
 pub fn run(arguments: &SimulateArguments) -> anyhow::Result<ExitCode> {
-    if arguments.to.contains("://") {
-        bail!(WrongUse(format!(
-            "target {:?}: sending to Kafka needs a Kafka client, which this build does not have; name a file or -",
-            arguments.to
-        )));
-    }
     if arguments.rate.is_some_and(|rate| rate.is_nan() || rate <= 0.0) {
         bail!(WrongUse("flag --rate: a rate is above 0 messages a second".to_owned()));
     }
-    let (fleet, options) = (arguments.fleet()?, arguments.options()?);
+    let (fleet, mut options) = (arguments.fleet()?, arguments.options()?);
+    let topic = arguments.topic()?;
+    if let Some(producer) = &topic {
+        options.partitions = producer.make_topic(options.partitions, &[("message.timestamp.type", "LogAppendTime")])?;
+    } else if arguments.live {
+        bail!(WrongUse("flag --live: only Kafka has a clock of its own; name a topic with --to".to_owned()));
+    }
+    if arguments.live {
+        options.start_ms = send::now_ms();
+    }
     let mut simulator = Simulator::new(&fleet, &options).map_err(wrong)?;
     let pace = write::Pace { rate: arguments.rate, show: !arguments.json };
     let to_stdout = arguments.to == "-";
-    let Some(tally) = (if to_stdout {
+    let Some(tally) = (if let Some(producer) = &topic {
+        Some(send::to_kafka(&mut simulator, &options, producer, pace, arguments.live)?)
+    } else if to_stdout {
         write::to_stdout(&mut simulator, &options, pace)?
     } else {
         Some(write::to_file(&mut simulator, &options, Path::new(&arguments.to), pace)?)
     }) else {
         return Ok(ExitCode::from(141)); // the reader went away, as shells have it
     };
-    let labels_path = arguments.labels.clone().or_else(|| (!to_stdout).then(|| labels_of(Path::new(&arguments.to))));
+    let labels_path = arguments
+        .labels
+        .clone()
+        .or_else(|| (!to_stdout && topic.is_none()).then(|| labels_of(Path::new(&arguments.to))));
     if let Some(path) = &labels_path {
         simulator.write_labels(path).with_context(|| format!("could not write labels {}", path.display()))?;
     }

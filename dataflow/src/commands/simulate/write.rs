@@ -99,7 +99,7 @@ fn write(simulator: &mut Simulator, options: &Options, out: &mut impl Write, pac
 }
 
 /// Progress by simulated time, on a terminal only.
-fn bar(options: &Options, show: bool) -> ProgressBar {
+pub(super) fn bar(options: &Options, show: bool) -> ProgressBar {
     let seconds = u64::try_from(options.duration_ms.unwrap_or_default() / 1_000).unwrap_or(0);
     if !show || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

@@ -1,0 +1,251 @@
+//! The job on topics of Kafka.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use connectors::{KafkaProducer, KafkaSettings};
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use scenarios::simulator::{Delivery, Fleet, Options, SimulatedMessage, Simulator};
+use serde_json::Value;
+
+use crate::services::address;
+
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// A topic and a folder of this test's own.
+struct Stage {
+    topic: String,
+    broker: String,
+    folder: PathBuf,
+    producer: KafkaProducer,
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder); // what stays is only in the way
+    }
+}
+
+impl Stage {
+    fn new(what: &str, partitions: u32) -> Stage {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+        let topic = format!("job-{what}-{since}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = std::env::temp_dir().join(&topic);
+        std::fs::create_dir_all(&folder).unwrap();
+        let broker = address("PLENUM_TEST_KAFKA");
+        let producer = KafkaProducer::open(&format!("kafka://{broker}/{topic}"), &KafkaSettings::default()).unwrap();
+        // The broker's time is the recording's, so that topic and recording are the same messages.
+        producer.make_topic(partitions, &[("message.timestamp.type", "CreateTime")]).unwrap();
+        Stage { topic, broker, folder, producer }
+    }
+
+    fn send(&self, messages: &[SimulatedMessage]) {
+        for message in messages {
+            let (partition, time_ms) = (Some(message.partition), Some(message.broker_ms));
+            self.producer.send(None, message.bytes.as_deref(), &[], partition, time_ms).unwrap();
+        }
+        self.producer.flush().unwrap();
+    }
+
+    fn command(&self, store: &str, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dataflow"));
+        command.current_dir(&self.folder).args(["--store", &format!("sqlite:{store}")]).args(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    /// The job on the topic until it has been idle for a moment.
+    fn on_topic(&self, store: &str, arguments: &[&str]) -> Command {
+        let mut command =
+            self.command(store, &["--source", &format!("kafka://{}/{}", self.broker, self.topic), "--json"]);
+        // Flags win over the environment.
+        command.env("PLENUM__UNTIL_IDLE", "0s").env("PLENUM__IDLE", "1500ms").env("PLENUM__PARTITION_REFRESH", "200ms");
+        command.args(arguments);
+        command
+    }
+
+    fn dump(&self, store: &str) -> Vec<u8> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dataflow"));
+        command.current_dir(&self.folder).args(["store", "dump", "--store", &format!("sqlite:{store}")]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", said(&output));
+        output.stdout
+    }
+
+    fn admin(&self) -> AdminClient<DefaultClientContext> {
+        ClientConfig::new().set("bootstrap.servers", &self.broker).create().unwrap()
+    }
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// What a run that ended well says.
+fn report(mut command: Command) -> Value {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    // With several processes timely tells of its connections first.
+    let last = output.stdout.trim_ascii_end().split(|byte| *byte == b'\n').next_back().unwrap();
+    serde_json::from_slice(last).unwrap_or_else(|error| panic!("{error}: {}", said(&output)))
+}
+
+fn received(report: &Value) -> u64 {
+    report["records"]["received"].as_u64().unwrap()
+}
+
+fn wait<T>(work: impl std::future::Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work)
+}
+
+fn simulate(partitions: u32, minutes: i64, delivery: Delivery) -> Vec<SimulatedMessage> {
+    let options = Options { partitions, duration_ms: Some(minutes * 60_000), delivery, ..Options::default() };
+    let mut simulator = Simulator::new(&Fleet::default_eleven(), &options).unwrap();
+    let (mut all, mut batch) = (Vec::new(), Vec::new());
+    while simulator.next_batch(&mut batch) {
+        all.append(&mut batch);
+    }
+    all
+}
+
+/// Late, repeated, overtaken and unusable messages, and tombstones.
+fn disturbed() -> Delivery {
+    Delivery {
+        duplicate_rate: 0.01,
+        out_of_order_rate: 0.01,
+        late_rate: 0.01,
+        malformed_rate: 0.01,
+        tombstone_rate: 0.01,
+        ..Delivery::default()
+    }
+}
+
+/// Waits until the store of a running job holds something, then kills it.
+fn kill_after_start(mut child: Child, store: &Path, delay: Duration) {
+    let began = Instant::now();
+    while !store.exists() {
+        assert!(began.elapsed() < LIMIT);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    std::thread::sleep(delay);
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_topic_and_its_recording_give_the_same_tables_through_kills() {
+    let messages = simulate(5, 120, disturbed());
+    let stage = Stage::new("same", 5);
+    stage.send(&messages);
+    let mut lines = Vec::new();
+    for SimulatedMessage { partition, offset, broker_ms, bytes, .. } in &messages {
+        model::recording::write_message(&mut lines, *partition, *offset, *broker_ms, bytes.as_deref());
+    }
+    std::fs::write(stage.folder.join(format!("{}.jsonl", stage.topic)), lines).unwrap();
+    let recorded = report(stage.command("file.db", &["--source", &format!("file:{}.jsonl", stage.topic), "--json"]));
+    let straight = report(stage.on_topic("topic.db", &["-w", "2"]));
+    assert_eq!(received(&recorded), messages.len() as u64);
+    assert_eq!((&straight["records"], &straight["incidents"]), (&recorded["records"], &recorded["incidents"]));
+    let expected = stage.dump("file.db");
+    assert!(expected == stage.dump("topic.db"), "the dumps differ");
+    for (workers, delay_ms) in [("1", 700), ("4", 100), ("2", 1_200), ("8", 400)] {
+        let child = stage.on_topic("killed.db", &["-w", workers, "--checkpoint-interval", "100ms"]).spawn().unwrap();
+        kill_after_start(child, &stage.folder.join("killed.db"), Duration::from_millis(delay_ms));
+    }
+    let last = report(stage.on_topic("killed.db", &["-w", "3", "-n", "2"]));
+    assert_eq!(last["records"], recorded["records"]);
+    assert!(expected == stage.dump("killed.db"), "the dumps differ after kills");
+}
+
+#[test]
+fn latest_is_decided_once() {
+    let messages = simulate(3, 30, Delivery::default());
+    let (before, after) = messages.split_at(messages.len() / 2);
+    let stage = Stage::new("latest", 3);
+    stage.send(before);
+    // The first run writes down where it begins; it is killed before there is anything to read.
+    let mut child = stage.on_topic("latest.db", &["--from", "latest", "--until-idle", "1h"]).spawn().unwrap();
+    let began = Instant::now();
+    while !checkpoint_is_there(&stage, "latest.db") {
+        assert!(began.elapsed() < LIMIT);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    stage.send(after);
+    let report = report(stage.on_topic("latest.db", &["--from", "latest", "-w", "2"]));
+    assert_eq!(received(&report), after.len() as u64);
+}
+
+fn checkpoint_is_there(stage: &Stage, store: &str) -> bool {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dataflow"));
+    let url = format!("sqlite:{store}");
+    command.current_dir(&stage.folder).args(["store", "dump", "--store", &url, "--table", "checkpoints"]);
+    command.output().unwrap().stdout.contains(&b'{')
+}
+
+#[test]
+fn what_retention_took_is_an_error_until_it_is_accepted() {
+    let messages = simulate(2, 30, Delivery::default());
+    let (before, after) = messages.split_at(messages.len() / 2);
+    let stage = Stage::new("loss", 2);
+    stage.send(before);
+    assert_eq!(received(&report(stage.on_topic("loss.db", &[]))), before.len() as u64);
+    stage.send(after);
+    let ends = |part: &[SimulatedMessage]| part.iter().filter(|message| message.partition == 0).count() as i64;
+    let first = ends(before) + 10;
+    let mut remove = TopicPartitionList::new();
+    remove.add_partition_offset(&stage.topic, 0, Offset::Offset(first)).unwrap();
+    wait(stage.admin().delete_records(&remove, &AdminOptions::new())).unwrap();
+    let refused = stage.on_topic("loss.db", &[]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let text = said(&refused);
+    assert!(text.contains("partition 0 has lost up to ") && text.contains("--accept-loss"), "{text}");
+    let accepted = report(stage.on_topic("loss.db", &["--accept-loss", "-w", "2"]));
+    let lost = accepted["lost"].as_u64().unwrap();
+    // Of the last run some windows had not been closed: those would have been read again.
+    assert!(lost >= 10, "{accepted}");
+    assert!(received(&accepted) + 10 <= messages.len() as u64);
+}
+
+#[test]
+fn new_and_empty_partitions_hold_nobody_up() {
+    let messages = simulate(2, 60, Delivery::default());
+    let (before, after) = messages.split_at(messages.len() / 2);
+    // Five of seven partitions have nothing, more than a turn has polls, and eight workers more than there are partitions.
+    let stage = Stage::new("growing", 7);
+    stage.send(before);
+    let child = stage.on_topic("growing.db", &["-w", "8", "--until-idle", "6s"]).spawn().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
+    let made = wait(stage.admin().create_partitions(&[NewPartitions::new(&stage.topic, 9)], &AdminOptions::new()));
+    assert!(made.unwrap().iter().all(Result::is_ok));
+    std::thread::sleep(Duration::from_secs(1));
+    // The devices of partition 1 go on in a new one.
+    let moved = |message: &SimulatedMessage| SimulatedMessage {
+        partition: if message.partition == 1 { 8 } else { message.partition },
+        ..message.clone()
+    };
+    let moved: Vec<SimulatedMessage> = after.iter().map(moved).collect();
+    let settings = KafkaSettings::default();
+    let producer = KafkaProducer::open(&format!("kafka://{}/{}", stage.broker, stage.topic), &settings).unwrap();
+    for message in &moved {
+        let (partition, time_ms) = (Some(message.partition), Some(message.broker_ms));
+        producer.send(None, message.bytes.as_deref(), &[], partition, time_ms).unwrap();
+    }
+    producer.flush().unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let live: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(received(&live), messages.len() as u64, "{live}");
+    assert!(live["states"].as_u64().unwrap() > 0);
+    // The same again from what is written down: another run has nothing left to do, and changes nothing.
+    let dump = stage.dump("growing.db");
+    let again = report(stage.on_topic("growing.db", &["-w", "3"]));
+    assert_eq!(again["records"], live["records"]);
+    assert!(dump == stage.dump("growing.db"), "a run without new messages changed the tables");
+}
