@@ -83,6 +83,11 @@ impl DeviceState {
         }
     }
 
+    /// Open incidents: kind, start and highest severity so far.
+    pub fn open_incidents(&self) -> impl Iterator<Item = (&str, i64, Severity)> {
+        self.open.iter().map(|(kind, start_ms, severity)| (kind.as_str(), *start_ms, *severity))
+    }
+
     /// Gives the metrics their numbers on this worker after a restart.
     pub fn renumber(&mut self, directory: &mut Directory) {
         self.numbers = self.names.iter().map(|name| directory.metric(name)).collect();

@@ -20,6 +20,7 @@ pub mod faults;
 pub mod job;
 pub mod ledger;
 pub mod operators;
+pub mod outlets;
 pub mod progress;
 pub mod queue;
 pub mod replay;

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use connectors::{Checkpoint, IdleMark, Store, StoreError};
 use model::{Row, tables::TableId};
 
+use crate::outlets::Outlet;
+
 /// One thing to make durable.
 #[derive(Debug)]
 pub enum Work {
@@ -55,18 +57,18 @@ pub struct StoreThread {
 }
 
 impl StoreThread {
-    /// Starts the thread; it owns the store until [`StoreThread::finish`].
+    /// Starts the thread; it owns the store until [`StoreThread::finish`]. Outlets hear of all rows.
     ///
     /// # Panics
     /// When the system has no thread left.
-    pub fn start(mut store: Box<dyn Store>) -> Self {
+    pub fn start(mut store: Box<dyn Store>, mut outlets: Vec<Box<dyn Outlet>>) -> Self {
         let (orders, inbox) = sync_channel::<Order>(WAITING_BATCHES);
         let failure = Arc::new(Mutex::new(None));
         let told = Arc::clone(&failure);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                if let Err(error) = serve(store.as_mut(), &inbox) {
+                if let Err(error) = serve(store.as_mut(), &mut outlets, &inbox) {
                     *told.lock().expect("no thread panics while it holds the failure") = Some(error);
                 }
                 store
@@ -98,7 +100,7 @@ impl StoreThread {
     }
 }
 
-fn serve(store: &mut dyn Store, inbox: &Receiver<Order>) -> Result<(), String> {
+fn serve(store: &mut dyn Store, outlets: &mut [Box<dyn Outlet>], inbox: &Receiver<Order>) -> Result<(), String> {
     let mut next = None;
     while let Some(order) = next.take().or_else(|| inbox.recv().ok()) {
         match order.work {
@@ -118,8 +120,10 @@ fn serve(store: &mut dyn Store, inbox: &Receiver<Order>) -> Result<(), String> {
                         Err(_) => break,
                     }
                 }
+                outlets.iter_mut().for_each(|outlet| outlet.note(&rows));
                 let rows = newest_only(rows);
                 persist(|| store.write(&rows))?;
+                outlets.iter_mut().try_for_each(|outlet| outlet.tell())?;
                 for (reply, ticket) in replies {
                     let _ = reply.send(ticket); // a worker that ended no longer asks
                 }

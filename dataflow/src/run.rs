@@ -15,6 +15,7 @@ use timely::worker::Worker;
 use crate::begin;
 use crate::checkpoint::{Manifest, Start};
 use crate::job::{Job, JobConfig, Status};
+use crate::outlets::Outlet;
 use crate::progress::Progress;
 use crate::queue::{StoreClient, StoreThread, Work, WriteQueue};
 
@@ -77,12 +78,27 @@ pub struct Outcome {
 /// Runs the job. Process 0 brings the store; the others get what they need from it.
 ///
 /// # Errors
-/// When the store holds results of another recording or of other settings, when reading or writing fails for good, or when the
-/// processes can't reach each other.
+/// As [`run_telling`].
 pub fn run(
     config: &JobConfig,
     workers: &Workers,
     store: Option<Box<dyn Store>>,
+    stop: &Arc<AtomicBool>,
+    progress: &Arc<Progress>,
+) -> anyhow::Result<Outcome> {
+    run_telling(config, workers, store, Vec::new(), stop, progress)
+}
+
+/// Runs the job, and tells outlets what has become durable. Process 0 brings store and outlets.
+///
+/// # Errors
+/// When the store holds results of another recording or of other settings, when reading or writing fails for good, or when the
+/// processes can't reach each other.
+pub fn run_telling(
+    config: &JobConfig,
+    workers: &Workers,
+    store: Option<Box<dyn Store>>,
+    mut outlets: Vec<Box<dyn Outlet>>,
     stop: &Arc<AtomicBool>,
     progress: &Arc<Progress>,
 ) -> anyhow::Result<Outcome> {
@@ -108,6 +124,7 @@ pub fn run(
                 tracing::info!(window, records, "resuming from a checkpoint");
             }
         }
+        outlets.iter_mut().for_each(|outlet| outlet.begin(&start));
         boot = Some(Boot { checkpoint, marks, start: Arc::new(start) });
     }
     if let (1, Some(boot)) = (workers.processes, &boot)
@@ -124,7 +141,7 @@ pub fn run(
             wall: began.elapsed(),
         });
     }
-    let thread = store.map(StoreThread::start);
+    let thread = store.map(|store| StoreThread::start(store, outlets));
     let clients: Vec<StoreClient> =
         thread.iter().flat_map(|thread| (0..workers.threads).map(|_| thread.client())).collect();
     let shared = Arc::new(Process {

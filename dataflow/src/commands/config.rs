@@ -85,9 +85,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
         _ => return Err(wrong("source", &config.source, "scenario:NAME, file:PATH, kafka://HOST/TOPIC").into()),
     }
     config.kafka().check()?;
-    for topic in [&config.dead_letter_topic, &config.anomaly_topic].into_iter().filter(|topic| !topic.is_empty()) {
-        crate::commands::run::topic_url(topic, &config.source)?;
-    }
+    crate::commands::run::outlet_urls(config)?;
     let is_sqlite = config.store.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty());
     if !is_sqlite && config.store != "null" {
         return Err(wrong("store", &config.store, "sqlite:PATH, null").into());

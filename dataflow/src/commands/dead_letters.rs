@@ -1,8 +1,11 @@
-//! `dead-letters`: messages that could not be used, with their reason.
+//! `dead-letters`: messages that could not be used, with their reason; `replay` sends them again.
+
+mod replay;
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write as _};
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -13,20 +16,32 @@ use model::time::format_ms;
 use serde_json::json;
 
 use crate::commands::WrongUse;
-use crate::commands::common::{JsonList, StoreArgument, printable, scan, short_time, table, table_text, thousands};
+use crate::commands::common::{
+    ConfigLayers, JsonList, StoreArgument, printable, scan, short_time, table, table_text, thousands,
+};
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
   dataflow dead-letters --store sqlite:day.db
-  dataflow dead-letters list --reason not_json --show-bytes --limit 20";
+  dataflow dead-letters list --reason not_json --show-bytes --limit 20
+  dataflow dead-letters replay --reason too_many_devices --to kafka://localhost:9092/iot-metrics
+  dataflow dead-letters replay --edit repaired.jsonl --to kafka://localhost:9092/iot-metrics";
 
 /// Arguments of `dead-letters`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct DeadLettersArguments {
-    /// What to do; listing is all that there is
-    #[arg(value_name = "ACTION", value_parser = ["list"], default_value = "list", hide_default_value = true)]
+    /// What to do: list them, or replay: send them again
+    #[arg(value_name = "ACTION", value_parser = ["list", "replay"], default_value = "list")]
     action: String,
+    /// replay: the topic to send to
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+    /// replay: the lines of this file instead of what the store holds
+    #[arg(long, value_name = "FILE", conflicts_with = "reason")]
+    edit: Option<PathBuf>,
+    #[command(flatten)]
+    layers: ConfigLayers,
     #[command(flatten)]
     store: StoreArgument,
     /// Only of this reason, such as not_json
@@ -43,7 +58,7 @@ pub struct DeadLettersArguments {
     json: bool,
 }
 
-/// Lists dead letters.
+/// Lists dead letters, or sends them again.
 ///
 /// # Errors
 /// Wrong use, or a store that fails.
@@ -53,6 +68,13 @@ pub fn run(arguments: &DeadLettersArguments) -> anyhow::Result<ExitCode> {
         if !known.contains(&reason.as_str()) {
             bail!(WrongUse(format!("reason {reason:?} is none of {}", known.join(", "))));
         }
+    }
+    match (arguments.action.as_str(), &arguments.to) {
+        ("replay", Some(to)) => return replay::run(arguments, to),
+        ("replay", None) => bail!(WrongUse("flag --to: replay needs the topic to send to".to_owned())),
+        (_, Some(_)) => bail!(WrongUse("flag --to: only replay sends anything".to_owned())),
+        (_, None) if arguments.edit.is_some() => bail!(WrongUse("flag --edit: only replay sends anything".to_owned())),
+        (_, None) => {}
     }
     let mut store = arguments.store.open()?;
     let mut header = vec!["topic", "partition", "offset", "arrived", "reason", "detail"];

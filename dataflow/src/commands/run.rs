@@ -21,6 +21,7 @@ use crate::commands::common::set_flags;
 use crate::config::{self, Config};
 use crate::faults::Faults;
 use crate::job::{JobConfig, MakeEmbedder, Status};
+use crate::outlets::{AnomalyTopic, DeadLetterTopic, Outlet};
 use crate::progress::Progress;
 use crate::run::Outcome;
 
@@ -211,11 +212,12 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     };
     udfs::check_catalogue(model::Catalogue::builtin()).context("could not use the device catalogue")?;
     let store = if workers.process == 0 { Some(open_store(&config.store, arguments.fresh)?) } else { None };
+    let outlets = if workers.process == 0 { open_outlets(&config)? } else { Vec::new() };
     let stop = stop_on_signals()?;
     let progress = Arc::new(Progress::default());
     let watcher = show.then(|| Watcher::start(Arc::clone(&progress), Arc::clone(&source.source)));
     let cpu_before = summary::cpu_seconds();
-    let result = crate::run::run(&job, &workers, store, &stop, &progress);
+    let result = crate::run::run_telling(&job, &workers, store, outlets, &stop, &progress);
     if let Some(watcher) = watcher {
         watcher.finish();
     }
@@ -234,6 +236,40 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     }
     release(&mut outcome)?;
     Ok(if report.is_consistent() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The topics that the settings name.
+fn open_outlets(config: &Config) -> anyhow::Result<Vec<Box<dyn Outlet>>> {
+    let mut outlets: Vec<Box<dyn Outlet>> = Vec::new();
+    let [dead_letters, anomalies] = outlet_urls(config)?;
+    if let Some(url) = dead_letters {
+        outlets.push(Box::new(DeadLetterTopic::open(&url, &config.kafka())?));
+    }
+    if let Some(url) = anomalies {
+        outlets.push(Box::new(AnomalyTopic::open(&url, &config.kafka())?));
+    }
+    Ok(outlets)
+}
+
+/// Addresses of the topics for dead letters and for anomalies, where the settings name them.
+///
+/// # Errors
+/// [`WrongUse`] if one is no topic, or the one that the job reads; or without a store, for only what is durable is told.
+pub fn outlet_urls(config: &Config) -> anyhow::Result<[Option<String>; 2]> {
+    let url = |(name, topic): (&str, &String)| -> anyhow::Result<Option<String>> {
+        if topic.is_empty() {
+            return Ok(None);
+        }
+        let url = topic_url(topic, &config.source)?;
+        if url == config.source {
+            bail!(WrongUse(format!("setting {name:?} is the topic that the job reads: it would read what it sends")));
+        }
+        if config.store == "null" {
+            bail!(WrongUse(format!("setting {name:?} needs a store: only what is durable there is told")));
+        }
+        Ok(Some(url))
+    };
+    Ok([url(("dead_letter_topic", &config.dead_letter_topic))?, url(("anomaly_topic", &config.anomaly_topic))?])
 }
 
 fn release(outcome: &mut Outcome) -> anyhow::Result<()> {

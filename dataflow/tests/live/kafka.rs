@@ -5,11 +5,13 @@ use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use connectors::{KafkaProducer, KafkaSettings};
+use connectors::{Event, KafkaProducer, KafkaSettings, KafkaSource, Poll, Source as _};
 use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
 use rdkafka::client::DefaultClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use rdkafka::message::{Headers as _, Message as _};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
-use scenarios::simulator::{Delivery, Fleet, Options, SimulatedMessage, Simulator};
+use scenarios::simulator::{Delivery, FaultOptions, FaultRequest, Fleet, Options, SimulatedMessage, Simulator};
 use serde_json::Value;
 
 use crate::services::address;
@@ -104,7 +106,10 @@ fn wait<T>(work: impl std::future::Future<Output = T>) -> T {
 }
 
 fn simulate(partitions: u32, minutes: i64, delivery: Delivery) -> Vec<SimulatedMessage> {
-    let options = Options { partitions, duration_ms: Some(minutes * 60_000), delivery, ..Options::default() };
+    run_simulator(Options { partitions, duration_ms: Some(minutes * 60_000), delivery, ..Options::default() })
+}
+
+fn run_simulator(options: Options) -> Vec<SimulatedMessage> {
     let mut simulator = Simulator::new(&Fleet::default_eleven(), &options).unwrap();
     let (mut all, mut batch) = (Vec::new(), Vec::new());
     while simulator.next_batch(&mut batch) {
@@ -248,4 +253,116 @@ fn new_and_empty_partitions_hold_nobody_up() {
     let again = report(stage.on_topic("growing.db", &["-w", "3"]));
     assert_eq!(again["records"], live["records"]);
     assert!(dump == stage.dump("growing.db"), "a run without new messages changed the tables");
+}
+
+/// All values of a topic as text.
+fn values(stage: &Stage, topic: &str) -> Vec<String> {
+    let source = KafkaSource::open(&format!("kafka://{}/{topic}", stage.broker), &KafkaSettings::default()).unwrap();
+    let mut values = Vec::new();
+    for partition in source.partitions() {
+        let mut reader = source.open(partition, 0).unwrap();
+        let began = Instant::now();
+        while reader
+            .poll(100, &mut |event| {
+                if let Event::Message(message) = event {
+                    values.push(String::from_utf8_lossy(message.bytes.unwrap_or_default()).into_owned());
+                }
+            })
+            .unwrap()
+            != Poll::EndReached
+        {
+            assert!(began.elapsed() < LIMIT);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+    values.sort();
+    values
+}
+
+#[test]
+fn what_is_told_is_told_once_through_kills() {
+    let faults = ["CT-001/fan_failure/severe/150min/40min", "RTU-001/fan_failure/severe/200min/40min"];
+    let requests = faults.iter().map(|fault| FaultRequest::parse(fault).unwrap()).collect();
+    let messages = run_simulator(Options {
+        partitions: 3,
+        duration_ms: Some(300 * 60_000),
+        period_ms: 30_000,
+        delivery: Delivery { malformed_rate: 0.001, ..Delivery::default() },
+        faults: FaultOptions { requests, ..FaultOptions::default() },
+        ..Options::default()
+    });
+    let stage = Stage::new("told", 3);
+    stage.send(&messages);
+    let topics = |number: u32| [format!("{}-a{number}", stage.topic), format!("{}-d{number}", stage.topic)];
+    let [anomalies, dead_letters] = topics(1);
+    let flags = |[anomalies, dead_letters]: &[String; 2]| {
+        ["--anomaly-topic", anomalies, "--dead-letter-topic", dead_letters].map(str::to_owned)
+    };
+    let command = |store: &str, number: u32, more: &[&str]| {
+        let mut command = stage.on_topic(store, more);
+        command.args(flags(&topics(number)));
+        command
+    };
+    let straight = report(command("straight.db", 1, &["-w", "2"]));
+    let told = values(&stage, &anomalies);
+    let incidents = straight["rows"]["anomaly_events"].as_u64().unwrap();
+    assert!(incidents > 0 && told.len() as u64 > incidents, "{straight}, told {told:?}");
+    for text in &told {
+        let object: Value = serde_json::from_str(text).unwrap();
+        let id = format!("{}:{}", object["anomaly_id"].as_str().unwrap(), object["transition"]);
+        assert_eq!(object["id"], id);
+    }
+    for (workers, delay_ms) in [("1", 600), ("4", 900), ("2", 1_300), ("8", 700)] {
+        let child = command("killed.db", 2, &["-w", workers, "--checkpoint-interval", "100ms"]).spawn().unwrap();
+        kill_after_start(child, &stage.folder.join("killed.db"), Duration::from_millis(delay_ms));
+    }
+    let killed = report(command("killed.db", 2, &["-w", "3"]));
+    assert_eq!(killed["records"], straight["records"]);
+    assert_eq!(values(&stage, &topics(2)[0]), told);
+
+    // Dead letters: each at least once, with its bytes and where it came from.
+    let dead = straight["records"]["dead_lettered"].as_u64().unwrap();
+    assert!(dead > 0);
+    let reader: BaseConsumer = ClientConfig::new()
+        .set("bootstrap.servers", &stage.broker)
+        .set("group.id", &dead_letters)
+        .set("auto.offset.reset", "earliest")
+        .create()
+        .unwrap();
+    reader.subscribe(&[&dead_letters]).unwrap();
+    let began = Instant::now();
+    let mut seen = 0;
+    while seen < dead {
+        assert!(began.elapsed() < LIMIT, "{seen} of {dead}");
+        let Some(message) = reader.poll(Duration::from_millis(200)) else { continue };
+        let message = message.unwrap();
+        let headers = message.headers().unwrap();
+        let header = |name: &str| {
+            let found = headers.iter().find(|header| header.key == name).unwrap();
+            String::from_utf8(found.value.unwrap().to_vec()).unwrap()
+        };
+        assert_eq!(header("topic"), stage.topic);
+        let (partition, offset): (u32, i64) = (header("partition").parse().unwrap(), header("offset").parse().unwrap());
+        let sent = messages.iter().find(|sent| (sent.partition, sent.offset) == (partition, offset)).unwrap();
+        assert_eq!(message.payload(), sent.bytes.as_deref());
+        assert!(!header("reason").is_empty() && !header("detail").is_empty());
+        seen += 1;
+    }
+    assert_eq!(values(&stage, &dead_letters).len() as u64, dead);
+
+    // And they can be sent again.
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_dataflow"));
+    replay.current_dir(&stage.folder).args([
+        "dead-letters",
+        "replay",
+        "--store",
+        "sqlite:straight.db",
+        "--json",
+        "--to",
+    ]);
+    let replayed = report({
+        replay.arg(format!("kafka://{}/{}", stage.broker, topics(2)[1]));
+        replay
+    });
+    assert_eq!(replayed["sent"], dead);
 }
