@@ -98,7 +98,7 @@ const OWN: [(&str, &str); 9] = [
 ];
 
 /// Properties of consumers.
-const CONSUMER: [(&str, &str); 10] = [
+const CONSUMER: [(&str, &str); 11] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     ("auto.offset.reset", "error"),
@@ -106,6 +106,9 @@ const CONSUMER: [(&str, &str); 10] = [
     ("isolation.level", "read_committed"),
     // The default of a second makes a catching-up reader wait most of the time: 12.1 s instead of 1.7 s for 2 million messages.
     ("fetch.queue.backoff.ms", "5"),
+    // A broker answers one question after the other, and one about partitions that have nothing new waits for so long: with
+    // the default of 500 a reader that catches up beside empty partitions took 12.4 s for 2 million messages instead of 4.4 s.
+    ("fetch.wait.max.ms", "50"),
     // What is fetched ahead, a partition: so many messages, and so many bytes.
     ("queued.min.messages", "10000"),
     ("queued.max.messages.kbytes", "16384"),

@@ -41,10 +41,15 @@ pub struct LivePartition {
 /// The longest time between two reports of a worker.
 const REPORT_EVERY_MS: i64 = 200;
 
+/// The time between two reports after a mark: where one moved the frontier, readers that catch up soon wait for the next.
+const REPORT_AGAIN_MS: i64 = 10;
+
 #[derive(Default)]
 pub(super) struct Idle {
     pub(super) since_ms: BTreeMap<u32, i64>,
     pub(super) reported_ms: Option<i64>,
+    /// A mark came for any worker's partition since the last report.
+    pub(super) moved: bool,
     /// Partitions of the last report that are frozen still.
     pub(super) undecided: usize,
 }
@@ -67,10 +72,10 @@ impl Job {
         if !always && self.idle.since_ms.is_empty() && self.idle.reported_ms.is_none() {
             return;
         }
-        // Often, for a reader that catches up is held at most so long by an idle partition, some windows at a time. And one
-        // report after the other: what is frozen in one is decided before the next, or a mark could come for a partition that
-        // has been read on.
-        let every_ms = (idle_ms / 10).clamp(1, REPORT_EVERY_MS);
+        // One report after the other: what is frozen in one is decided before the next, or a mark could come for a partition
+        // that has been read on.
+        let most_ms = if self.idle.moved { REPORT_AGAIN_MS } else { REPORT_EVERY_MS };
+        let every_ms = (idle_ms / 10).clamp(1, most_ms);
         let due = self.idle.reported_ms.is_none_or(|reported_ms| now_ms - reported_ms >= every_ms);
         if !due || self.idle.undecided > 0 {
             return;
@@ -80,6 +85,7 @@ impl Job {
             partition.frozen |= since_ms.is_some_and(|since_ms| now_ms - since_ms >= idle_ms);
         }
         self.idle.reported_ms = Some(now_ms);
+        self.idle.moved = false;
         self.idle.undecided = reader.partitions.iter().filter(|partition| partition.frozen).count();
         let report = Watermarks {
             worker: self.index,
@@ -117,6 +123,7 @@ impl Job {
                         None if self.faults.use_marks_early => {}
                         None => return,
                     }
+                    tracing::debug!(marks = marks.len(), "idle marks are durable");
                     if let Some(orders) = &mut self.graph.orders {
                         for mark in marks.iter() {
                             let thaw = (mark.offset, mark.watermark_ms);
@@ -164,6 +171,7 @@ impl Job {
         {
             lead.stopping = true;
         }
+        tracing::debug!(marks = marks.len(), unmarked = thawed.len(), target_ms, "idle partitions");
         if let Some(orders) = &mut self.graph.orders {
             for partition in thawed {
                 say(orders, Order::Thaw { partition, mark: None });
@@ -175,6 +183,7 @@ impl Job {
     }
 
     pub(super) fn thaw(&mut self, number: u32, mark: Option<(i64, i64)>) {
+        self.idle.moved |= mark.is_some();
         let mut reader = self.reader.borrow_mut();
         if let Some(partition) = reader.partitions.iter_mut().find(|partition| partition.number == number) {
             if let Some((offset, watermark_ms)) = mark {
