@@ -105,8 +105,8 @@ fn incidents_are_listed_by_start() {
         &format!("incidents {STORE} --device CH-001 --from 10:30 --to 12:00"),
         expect![[r#"
             exit 0
-             device  kind    severity  start (UTC)       end               lasted  seen at its peak  methods     summary
-             CH-001  silent  warning   2026-03-02 11:00  2026-03-02 11:30  30 min                    statistics  the device was silent from 2026-03-02T11:00:00Z to 2026-03-02T11:30:00Z
+             device  kind    severity  start (UTC)       end               lasted  furthest seen  methods     summary
+             CH-001  silent  warning   2026-03-02 11:00  2026-03-02 11:30  30 min                 statistics  the device was silent from 2026-03-02T11:00:00Z to 2026-03-02T11:30:00Z
         "#]],
     );
     let all = json(&format!("incidents list {STORE} --json"));
@@ -125,7 +125,7 @@ fn a_state_is_explained_with_numbers_that_can_be_redone() {
     for part in [
         "exit 0\nRTU-001, rooftop_unit, building-A, bldg-001\nState of 2026-03-02 10:07 (1 min, 14 readings)",
         "\nCourse from ",
-        "  fan_speed         █",
+        "  fan_speed         ▆",
         "  power_consumption ",
         "▲ this state",
         "\nWhat each method says\n",

@@ -22,9 +22,9 @@ pub struct Contribution {
     pub metric: String,
     /// Share of the evidence from 0 to 1; the shares of an incident sum to at most 1.
     pub share: f64,
-    /// What was seen at the peak, in `unit`.
+    /// The furthest value over the incident's windows, in the direction in which the metric was away, in `unit`.
     pub observed: f64,
-    /// What was expected then, in `unit`.
+    /// What was expected where it was furthest among the accused windows, in `unit`.
     pub expected: Option<f64>,
     /// The metric's unit, empty where unknown.
     pub unit: String,
@@ -38,7 +38,7 @@ pub struct Contribution {
 pub struct Incident {
     /// `anomaly` (consensus of the methods), `stuck`, `missing` or `silent`; with `:metric` behind it where it is about one.
     pub kind: String,
-    /// Start of the first anomalous window (not of the confirming one).
+    /// Start of the first window of the run that was confirmed (not of the confirming one).
     pub start_ms: i64,
     /// End of the last anomalous window so far.
     pub end_ms: i64,
@@ -52,15 +52,15 @@ pub struct Incident {
     pub severity: Severity,
     /// The highest consensus score so far, 0 to 1.
     pub peak_score: f64,
-    /// Window start of the peak.
+    /// Window start of the peak: where the first contribution was furthest.
     pub peak_ms: i64,
     /// The methods that ever agreed, in order.
     pub methods: Vec<Method>,
-    /// Ranked, strongest first.
+    /// Ranked: the metric of the gravest broken rule, then the strongest first.
     pub contributions: Vec<Contribution>,
     /// One line for a person.
     pub summary: String,
-    /// Earlier states most like the peak: (window start, cosine), nearest first.
+    /// Earlier states most like the one that last moved the peak: (window start, cosine), nearest first.
     pub similar: Vec<(i64, f64)>,
 }
 

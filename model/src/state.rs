@@ -100,7 +100,7 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// What was found: a rule's id, or one of the words of the detectors (`residual`, `range`, `season`, `jump`,
-    /// `level`, `stuck`, `missing`, `silent`, `centroid`, `neighbours`).
+    /// `level`, `stuck`, `missing`, `centroid`, `neighbours`), or why a method keeps silent (`new_operating_point`).
     pub kind: String,
     /// The metric it is about; `None` where it is about the whole state.
     pub metric: Option<String>,

@@ -42,7 +42,7 @@ impl Detector for Fingerprint {
         };
         self.distance = 0.0;
         if !sample.vector_known || self.learned == 0 {
-            return Evidence::of(verdict);
+            return Evidence::of(verdict, sample);
         }
         let (mut dot, mut square) = (0.0, 0.0);
         for (value, centre) in sample.vector.iter().zip(&self.centroid) {
@@ -53,7 +53,7 @@ impl Detector for Fingerprint {
         let cosine = (dot + constant) / ((sample.vector_square + constant) * (square + constant)).sqrt();
         self.distance = (1.0 - cosine).max(0.0);
         if !sample.judging {
-            return Evidence::of(verdict);
+            return Evidence::of(verdict, sample);
         }
         let limit = self.tail.score_at(sample.config.fingerprint_decades);
         verdict.score = grade(self.distance / limit);
@@ -71,7 +71,7 @@ impl Detector for Fingerprint {
             });
             sample.accuse(&self.centroid, &mut verdict);
         }
-        Evidence::of(verdict)
+        Evidence::of(verdict, sample)
     }
 
     fn learn(&mut self, sample: &Sample<'_>, normal: bool) {

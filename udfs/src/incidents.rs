@@ -1,18 +1,21 @@
 //! Incidents: anomalous states joined into alarms with a start and an end.
 //!
 //! An anomaly is pending until enough of its states have come (few where two methods agree or a rule is broken, more where one
-//! method speaks alone), then opens with the start of its first anomalous window, grows with every further one, and closes
-//! after enough quiet states. Windows without a state are neither: no news is no good news. A device has one anomaly at a
+//! method speaks alone), then opens. It starts with the first window of the run that was confirmed (a rule's own confirmation
+//! included), grows with every further anomalous one, and closes after enough quiet states. Windows without a state are neither: no news is no good news. A device has one anomaly at a
 //! time; a stuck or missing metric and a silent device have incidents of their own.
+
+mod evidence;
 
 use model::{Contribution, Finding, Incident, IncidentStatus, Method, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Usual;
 use crate::consensus::Consensus;
-use crate::{Condition, MonitorConfig};
+use crate::{Broken, Condition, MonitorConfig};
+pub(crate) use evidence::length;
+use evidence::{Evidence, Run};
 
-/// Contributions kept with an incident.
-const MOST_CONTRIBUTIONS: usize = 8;
 /// Earlier states kept with an incident.
 pub(crate) const MOST_SIMILAR: usize = 5;
 /// Quiet states after which an unconfirmed anomaly is forgotten.
@@ -22,6 +25,7 @@ const FORGET_WINDOWS: u32 = 3;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Tracked {
     incident: Incident,
+    evidence: Evidence,
     open: bool,
     /// Anomalous states so far.
     states: u32,
@@ -37,6 +41,10 @@ struct Tracked {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Incidents {
     anomaly: Option<Tracked>,
+    /// Windows since the first sign of what is not open yet.
+    run: Run,
+    /// End of the last anomaly: the next one starts no earlier.
+    ended_ms: Option<i64>,
     /// Stuck and missing metrics, in the order they came.
     conditions: Vec<Incident>,
     silent: Option<Incident>,
@@ -49,6 +57,15 @@ pub(crate) struct Judged<'a> {
     pub consensus: Consensus,
     pub votes: [bool; 4],
     pub verdicts: &'a [Verdict],
+    /// By method: start of the first window of what it has found or is about to confirm.
+    pub since_ms: [Option<i64>; 4],
+    /// The gravest broken rule.
+    pub rule: Option<&'a Broken>,
+    pub names: &'a [String],
+    /// Values by slot as people see them; not a number where there is none.
+    pub values: &'a [f64],
+    /// What is usual, by slot.
+    pub usual: &'a [Usual],
 }
 
 impl Judged<'_> {
@@ -164,13 +181,26 @@ impl Incidents {
         nearest: impl FnOnce() -> Vec<(i64, f64)>,
         changed: &mut Vec<Incident>,
     ) {
+        self.follow_run(judged);
         match judged.consensus.severity {
             Some(severity) => self.anomalous(config, judged, severity, nearest, changed),
-            None => self.quiet(config, changed),
+            None => self.quiet(config, judged, changed),
         }
     }
 
-    fn quiet(&mut self, config: &MonitorConfig, changed: &mut Vec<Incident>) {
+    /// Holds the windows of what may become an incident.
+    fn follow_run(&mut self, judged: &Judged<'_>) {
+        if self.is_anomaly_open() {
+            return;
+        }
+        let pending = self.anomaly.as_ref().map(|tracked| tracked.incident.start_ms);
+        match judged.since_ms.into_iter().chain([pending]).flatten().min() {
+            Some(since_ms) => self.run.add(since_ms, judged.start_ms, judged.values),
+            None => self.run.clear(),
+        }
+    }
+
+    fn quiet(&mut self, config: &MonitorConfig, judged: &Judged<'_>, changed: &mut Vec<Incident>) {
         let Some(tracked) = &mut self.anomaly else { return };
         tracked.quiet += 1;
         tracked.age = tracked.age.saturating_add(1);
@@ -180,12 +210,15 @@ impl Incidents {
             }
         } else if tracked.quiet >= config.clear_windows {
             self.close_anomaly("", changed);
+        } else {
+            tracked.evidence.see_quiet(judged);
         }
     }
 
     /// Closes the open anomaly; `why` is added to its summary.
     pub(crate) fn close_anomaly(&mut self, why: &str, changed: &mut Vec<Incident>) {
         if let Some(Tracked { mut incident, open: true, .. }) = self.anomaly.take() {
+            self.ended_ms = Some(incident.end_ms);
             incident.status = IncidentStatus::Closed;
             incident.transition += 1;
             incident.summary.push_str(why);
@@ -201,28 +234,7 @@ impl Incidents {
         nearest: impl FnOnce() -> Vec<(i64, f64)>,
         changed: &mut Vec<Incident>,
     ) {
-        let tracked = self.anomaly.get_or_insert_with(|| Tracked {
-            incident: Incident {
-                kind: "anomaly".to_owned(),
-                start_ms: judged.start_ms,
-                end_ms: judged.end_ms(),
-                detected_ms: judged.start_ms,
-                status: IncidentStatus::Open,
-                transition: 0,
-                severity: Severity::Info,
-                peak_score: -1.0,
-                peak_ms: judged.start_ms,
-                methods: Vec::new(),
-                contributions: Vec::new(),
-                summary: String::new(),
-                similar: Vec::new(),
-            },
-            open: false,
-            states: 0,
-            firm: 0,
-            quiet: 0,
-            age: 0,
-        });
+        let tracked = self.anomaly.get_or_insert_with(|| Tracked::new(judged));
         let rule = judged.votes[0];
         tracked.states = tracked.states.saturating_add(1);
         tracked.firm = tracked.firm.saturating_add(u32::from(rule || severity >= Severity::Warning));
@@ -238,12 +250,7 @@ impl Incidents {
             }
         }
         incident.methods.sort_unstable();
-        if judged.consensus.score > incident.peak_score {
-            incident.peak_score = judged.consensus.score;
-            incident.peak_ms = judged.start_ms;
-            incident.contributions = rank(judged);
-            incident.similar = nearest();
-        }
+        tracked.evidence.accuse(judged);
         // A critical rule has its own confirmation.
         let at_once = rule && judged.verdicts[0].severity == Some(Severity::Critical);
         let confirmed = at_once
@@ -253,15 +260,61 @@ impl Incidents {
             if raised {
                 incident.transition += 1;
             }
-        } else if confirmed {
-            tracked.open = true;
-            incident.detected_ms = judged.start_ms;
-            incident.transition = 1;
+            tracked.evidence.see(judged);
         } else {
-            return;
+            let voting =
+                judged.since_ms.into_iter().zip(judged.votes).filter_map(|(since_ms, vote)| since_ms.filter(|_| vote));
+            let since_ms = voting.min().unwrap_or(judged.start_ms).min(incident.start_ms);
+            incident.start_ms = since_ms.max(self.ended_ms.unwrap_or(since_ms));
+            if confirmed {
+                tracked.open = true;
+                incident.detected_ms = judged.start_ms;
+                incident.transition = 1;
+                tracked.evidence.see_run(self.run.extremes(incident.start_ms));
+                self.run.clear();
+            }
         }
-        incident.summary = summary(incident, judged);
-        changed.push(incident.clone());
+        let (contributions, peak_ms) = tracked.evidence.rank();
+        // Where no metric can be named, the peak is where the methods agreed most.
+        let higher = judged.consensus.score > incident.peak_score;
+        incident.peak_score = incident.peak_score.max(judged.consensus.score);
+        let peak_ms = peak_ms.unwrap_or(if higher { judged.start_ms } else { incident.peak_ms });
+        if peak_ms != incident.peak_ms || incident.similar.is_empty() {
+            incident.similar = nearest();
+        }
+        (incident.contributions, incident.peak_ms) = (contributions, peak_ms);
+        if tracked.open {
+            incident.summary = tracked.evidence.summary(incident, judged.width_ms);
+            changed.push(incident.clone());
+        }
+    }
+}
+
+impl Tracked {
+    fn new(judged: &Judged<'_>) -> Self {
+        Tracked {
+            incident: Incident {
+                kind: "anomaly".to_owned(),
+                start_ms: judged.start_ms,
+                end_ms: judged.end_ms(),
+                detected_ms: judged.start_ms,
+                status: IncidentStatus::Open,
+                transition: 0,
+                severity: Severity::Info,
+                peak_score: -1.0,
+                peak_ms: judged.start_ms,
+                methods: Vec::new(),
+                contributions: Vec::new(),
+                summary: String::new(),
+                similar: Vec::new(),
+            },
+            evidence: Evidence::default(),
+            open: false,
+            states: 0,
+            firm: 0,
+            quiet: 0,
+            age: 0,
+        }
     }
 }
 
@@ -274,60 +327,4 @@ fn contribution(finding: &Finding, share: f64) -> Contribution {
         unit: finding.unit.clone(),
         kind: finding.kind.clone(),
     }
-}
-
-/// The metrics behind the votes, strongest first. A metric's weight is the square of its strongest finding in multiples of
-/// the limit (a broken rule counts as three times), as the residuals' shares are.
-fn rank(judged: &Judged<'_>) -> Vec<Contribution> {
-    let mut ranked: Vec<(&Finding, f64)> = Vec::new();
-    for (verdict, vote) in judged.verdicts.iter().zip(judged.votes) {
-        if !vote {
-            continue;
-        }
-        for finding in &verdict.findings {
-            let Some(metric) = &finding.metric else { continue };
-            let ratio = match verdict.method {
-                Method::Rules => 3.0,
-                _ if finding.limit > 0.0 => (finding.score / finding.limit).min(10.0),
-                _ => 1.0,
-            };
-            match ranked.iter_mut().find(|(known, _)| known.metric.as_ref() == Some(metric)) {
-                // A rule says what is wrong, a model also what was expected: the one with an expectation is shown.
-                Some((known, weight)) => {
-                    if known.expected.is_none() && finding.expected.is_some() {
-                        *known = finding;
-                    }
-                    *weight = weight.max(ratio * ratio);
-                }
-                None => ranked.push((finding, ratio * ratio)),
-            }
-        }
-    }
-    let total: f64 = ranked.iter().map(|(_, weight)| weight).sum();
-    ranked.sort_by(|left, right| right.1.total_cmp(&left.1));
-    ranked.truncate(MOST_CONTRIBUTIONS);
-    ranked.into_iter().map(|(finding, weight)| contribution(finding, weight / total)).collect()
-}
-
-fn summary(incident: &Incident, judged: &Judged<'_>) -> String {
-    let methods: Vec<&str> = incident.methods.iter().map(|method| method.name()).collect();
-    let rule = judged.verdicts[0].findings.first().filter(|_| judged.votes[0]).map(|finding| finding.text.as_str());
-    let what = match (rule, incident.contributions.first()) {
-        (Some(rule), _) => rule.to_owned(),
-        (None, Some(strongest)) => {
-            let mut text = format!("{} {:.2} {}", strongest.metric, strongest.observed, strongest.unit);
-            text.truncate(text.trim_end().len());
-            if let Some(expected) = strongest.expected {
-                text.push_str(&format!(" where {expected:.2} is expected"));
-            }
-            match incident.contributions.len() {
-                1 => {}
-                2 => text.push_str(", one more metric"),
-                more => text.push_str(&format!(", {} more metrics", more - 1)),
-            }
-            text
-        }
-        (None, None) => "a state unlike the device's normal ones".to_owned(),
-    };
-    format!("{what}; found by {}", methods.join(", "))
 }

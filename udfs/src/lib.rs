@@ -11,13 +11,14 @@ mod fingerprint;
 pub mod incidents;
 mod monitor;
 mod profile;
+mod regime;
 mod rules;
 mod similar;
 mod statistics;
 mod tail;
 pub mod text;
 
-use model::{Finding, MetricKind, StateView, Verdict};
+use model::{Finding, MetricKind, Severity, StateView, Verdict};
 
 use baseline::{Baseline, Scale};
 pub use config::{MonitorConfig, ResidualConfig};
@@ -79,6 +80,8 @@ struct Sample<'a> {
     judging: bool,
     /// Progress of the warm-up.
     warm_up: f64,
+    /// A rule is broken, or will be if it goes on.
+    rule_pending: bool,
     /// An `anomaly` incident is open.
     incident_open: bool,
     /// Windows without a state before this one, beyond what is usual for the device.
@@ -98,6 +101,8 @@ impl Sample<'_> {
         const MOST: usize = 3;
         let mut far: Vec<(usize, f64)> = (0..self.vector.len())
             .map(|slot| (slot, (self.vector[slot] - centre.get(slot).copied().unwrap_or(0.0)).abs()))
+            // Weather and set points explain, they are not to blame.
+            .filter(|(slot, _)| !matches!(self.baseline.slots[*slot].kind, MetricKind::Ambient | MetricKind::Setpoint))
             .filter(|(slot, apart)| *apart > FAR && !self.values[*slot].is_nan())
             .collect();
         far.sort_by(|left, right| right.1.total_cmp(&left.1).then(left.0.cmp(&right.0)));
@@ -124,15 +129,31 @@ struct Evidence {
     verdict: Verdict,
     /// It is a vote for an anomaly.
     anomalous: bool,
+    /// Start of the first window of what is found, or would be found if it lasts; `None` while all is well.
+    since_ms: Option<i64>,
+    /// The gravest broken rule.
+    rule: Option<Broken>,
     /// What has an incident of its own.
     conditions: Vec<Condition>,
 }
 
 impl Evidence {
-    /// A verdict that votes if it reports.
-    fn of(verdict: Verdict) -> Self {
-        Evidence { anomalous: verdict.severity.is_some(), verdict, conditions: Vec::new() }
+    /// A verdict that votes if it reports, on this window alone.
+    fn of(verdict: Verdict, sample: &Sample<'_>) -> Self {
+        let anomalous = verdict.severity.is_some();
+        let since_ms = anomalous.then_some(sample.state.start_ms);
+        Evidence { verdict, anomalous, since_ms, rule: None, conditions: Vec::new() }
     }
+}
+
+/// A broken rule.
+#[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+struct Broken {
+    severity: Severity,
+    /// The metric that it is about.
+    metric: String,
+    /// What it says, without numbers.
+    text: String,
 }
 
 /// Something that lasts and has an incident of its own (`stuck:<metric>`, `missing:<metric>`), already confirmed.

@@ -7,7 +7,8 @@ use crate::baseline::{Baseline, Usual, drop_spikes};
 use crate::consensus::join;
 use crate::incidents::{Incidents, Judged, MOST_SIMILAR};
 use crate::profile::{MetricStats, Profile};
-use crate::{Detector as _, Detectors, MonitorConfig, Sample, is_counter};
+use crate::regime::{Regime, Unfamiliar, Why};
+use crate::{Detectors, MonitorConfig, Sample, is_counter};
 
 /// All that is known of one device. Its size is bounded by the number of its metrics.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,29 +28,15 @@ pub struct Monitor {
     warm: bool,
     /// A counter's last reading and the start of its window, by slot.
     counters: Vec<(f64, i64)>,
-    /// What the inputs were so far, by slot.
-    seen: Vec<SeenInput>,
-    /// States to be learned before the present operating point is judged.
-    unfamiliar: u32,
+    regime: Regime,
+    /// Windows with a state.
+    states: u32,
     #[serde(skip)]
     values: Vec<f64>,
     #[serde(skip)]
     vector: Vec<f64>,
-}
-
-/// What an input was in the normal states so far.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct SeenInput {
-    lo: f64,
-    hi: f64,
-    /// States in which it was off, and on.
-    states: [u32; 2],
-}
-
-impl Default for SeenInput {
-    fn default() -> Self {
-        SeenInput { lo: f64::INFINITY, hi: f64::NEG_INFINITY, states: [0; 2] }
-    }
+    #[serde(skip)]
+    shown: Vec<f64>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -76,10 +63,11 @@ impl Monitor {
             pilot_done: false,
             warm: false,
             counters: Vec::new(),
-            seen: Vec::new(),
-            unfamiliar: 0,
+            regime: Regime::default(),
+            states: 0,
             values: Vec::new(),
             vector: Vec::new(),
+            shown: Vec::new(),
         }
     }
 
@@ -117,6 +105,7 @@ impl Monitor {
         let gap_windows = self.see_gap(state);
         self.created_ms.get_or_insert(state.start_ms);
         self.last_ms = Some(state.start_ms);
+        self.states = self.states.saturating_add(1);
         self.read_values(state);
         if !self.pilot_done {
             self.pilot(config, state);
@@ -124,7 +113,11 @@ impl Monitor {
         if self.pilot_done && !self.warm {
             self.baseline.guard(&mut self.values);
         }
-        let unfamiliar = self.pilot_done && self.see_inputs(config);
+        let windows = config.regime_windows;
+        let unfamiliar = match self.pilot_done {
+            true => self.regime.see(windows, &self.baseline.slots, &self.values, self.warm),
+            false => None,
+        };
         let mut vector = std::mem::take(&mut self.vector);
         self.baseline.standardise(&self.values, config.vector_clip, &mut vector);
         let mut vector_square = 0.0;
@@ -133,17 +126,7 @@ impl Monitor {
         }
         #[expect(clippy::cast_precision_loss, reason = "a device has far fewer metrics than 2^53")]
         let constant_square = vector.len() as f64;
-        let judging = self.warm && !unfamiliar;
-        let warm_up = if judging {
-            1.0
-        } else if self.warm {
-            // Warm, but at an operating point that still has to be learned: how much of that is done.
-            let left = f64::from(self.unfamiliar) / f64::from(config.regime_windows.max(1));
-            (1.0 - left).clamp(0.0, 0.99)
-        } else {
-            (f64::from(self.baseline.rows) / f64::from(config.warm_up_windows.max(1))).min(0.99)
-        };
-        let sample = Sample {
+        let mut sample = Sample {
             state,
             config,
             baseline: &self.baseline,
@@ -153,32 +136,51 @@ impl Monitor {
             constant_square,
             vector_known: self.baseline.fits > 0,
             warm: self.warm,
-            judging,
-            warm_up,
+            judging: false,
+            warm_up: (f64::from(self.baseline.rows) / f64::from(config.warm_up_windows.max(1))).min(0.99),
+            rule_pending: false,
             incident_open: self.incidents.is_anomaly_open(),
             gap_windows,
         };
-
         let (mut verdicts, mut conditions) = (Vec::with_capacity(4), Vec::new());
-        let mut votes = [false; 4];
-        if self.pilot_done {
-            for (detector, vote) in self.detectors.all().into_iter().zip(&mut votes) {
-                let evidence = detector.judge(&sample);
-                *vote = evidence.anomalous;
-                conditions.extend(evidence.conditions);
-                verdicts.push(evidence.verdict);
+        let (mut votes, mut since_ms, mut rule) = ([false; 4], [None; 4], None);
+        for (at, detector) in self.detectors.all().into_iter().enumerate() {
+            if at > 0 && !self.pilot_done {
+                // While states are held back only critical rules speak.
+                verdicts.push(silent_verdict(model::Method::ALL[at], sample.warm_up));
+                continue;
             }
-        } else {
-            judge_pilot(&mut self.detectors, &sample, &mut verdicts, &mut votes);
+            let evidence = detector.judge(&sample);
+            if at == 0 {
+                // The rules need no past. Where one is broken, a new operating point is no excuse for the other methods.
+                sample.rule_pending = evidence.since_ms.is_some();
+                sample.judging = self.warm && (unfamiliar.is_none() || evidence.anomalous);
+                if sample.judging {
+                    sample.warm_up = 1.0;
+                } else if let (true, Some(Unfamiliar { learned, .. })) = (self.warm, unfamiliar) {
+                    sample.warm_up = (f64::from(learned) / f64::from(windows.max(1))).clamp(0.0, 0.99);
+                }
+            }
+            (votes[at], since_ms[at]) = (evidence.anomalous, evidence.since_ms);
+            rule = rule.or(evidence.rule);
+            conditions.extend(evidence.conditions);
+            verdicts.push(evidence.verdict);
         }
         // The first morning of a device that so far was seen at night: no method that learns can know it yet.
-        let acquainting = judging && !votes[0] && self.baseline.rows < config.acquaint_windows;
+        let acquainting = sample.judging && !votes[0] && self.baseline.rows < config.acquaint_windows;
+        let mut excuse = unfamiliar.filter(|_| self.warm && !sample.judging);
         if acquainting && self.detectors.statistics.is_broad() {
-            self.unfamiliar = config.regime_windows;
+            self.regime.begin(windows, Why::Broad);
+            self.detectors.statistics.drop_evidence();
+            excuse = Some(Unfamiliar { why: Why::Broad, learned: 0 });
+            since_ms = [None; 4];
             for (verdict, vote) in verdicts.iter_mut().zip(&mut votes) {
                 verdict.severity = None;
                 *vote = false;
             }
+        }
+        if let Some(excuse) = excuse {
+            verdicts[1].findings.push(excuse.finding(windows, state.names, &self.values));
         }
         let consensus = join(&verdicts, votes, &config.weights);
         let normal = consensus.severity.is_none();
@@ -193,11 +195,30 @@ impl Monitor {
             embedded.push(constant_square.sqrt());
             embedded
         });
-        let judged =
-            Judged { start_ms: state.start_ms, width_ms: state.width_ms, consensus, votes, verdicts: &verdicts };
+        let mut shown = std::mem::take(&mut self.shown);
+        shown.clear();
+        shown.extend(state.metrics.iter().zip(&self.values).zip(&self.baseline.slots).map(
+            |((metric, value), usual)| {
+                // What is left out of the models (saturated, stuck) is still what was seen.
+                if is_counter(usual.kind) { *value } else { metric.map_or(f64::NAN, |metric| metric.mean) }
+            },
+        ));
+        let judged = Judged {
+            start_ms: state.start_ms,
+            width_ms: state.width_ms,
+            consensus,
+            votes,
+            verdicts: &verdicts,
+            since_ms,
+            rule: rule.as_ref(),
+            names: state.names,
+            values: &shown,
+            usual: &self.baseline.slots,
+        };
         self.incidents.follow_conditions(&judged, &conditions, &mut changed);
         let similar = &self.detectors.similar;
         self.incidents.follow_anomaly(config, &judged, || similar.nearest(MOST_SIMILAR), &mut changed);
+        self.shown = shown;
         self.vector = vector;
         if normal && self.pilot_done {
             self.learn(config);
@@ -212,10 +233,10 @@ impl Monitor {
         Judgement { verdicts, severity, score, vector: embedded, incidents: changed }
     }
 
-    /// Start of the first window that, if it has no state either, makes the device silent. `None`: never seen or
-    /// already silent.
+    /// Start of the first window that, if it has no state either, makes the device silent. `None`: already silent, or not
+    /// seen for as many windows as it would have to be silent, so that nothing is known of its rhythm.
     pub fn silent_due_ms(&self, config: &MonitorConfig, width_ms: i64) -> Option<i64> {
-        if self.incidents.is_silent() {
+        if self.incidents.is_silent() || self.states < config.silent_after_windows.max(1) {
             return None;
         }
         let windows = i64::from(config.silent_after_windows.max(1)).max(self.longest_gap.saturating_mul(3));
@@ -264,7 +285,7 @@ impl Monitor {
             let known = state.device_type.and_then(|device_type| device_type.metrics.get(name));
             self.baseline.push(known);
             self.counters.push((f64::NAN, 0));
-            self.seen.push(SeenInput::default());
+            self.regime.push();
             self.names.push(name.clone());
         }
     }
@@ -344,7 +365,7 @@ impl Monitor {
             values.extend(columns.iter().map(|column| column[at]));
             self.detectors.statistics.learn_pilot(config, &values, &self.baseline.slots, row.start_ms);
             self.baseline.learn(&values);
-            self.note_inputs(config.regime_windows, Some(&values));
+            self.regime.note(config.regime_windows, &self.baseline.slots, &values);
         }
     }
 
@@ -373,60 +394,20 @@ impl Monitor {
         self.values[slot] = f64::NAN;
     }
 
-    /// Whether the device is at an operating point that it hardly had yet. What is on or off needs enough states of
-    /// either kind; what is a number starts a count when it leaves the range seen.
-    fn see_inputs(&mut self, config: &MonitorConfig) -> bool {
-        let (mut beyond, mut hardly) = (false, false);
-        for ((usual, seen), value) in self.baseline.slots.iter().zip(&self.seen).zip(&self.values) {
-            if value.is_nan() {
-                continue;
-            }
-            if let Some(on) = usual.on(*value) {
-                hardly |= seen.states[usize::from(on)] < config.regime_windows;
-            } else if matches!(usual.kind, MetricKind::Setpoint | MetricKind::Command) && seen.lo <= seen.hi {
-                let give = ((seen.hi - seen.lo) * 0.25).max(0.005 * (seen.lo.abs() + seen.hi.abs()));
-                beyond |= *value > seen.hi + give || *value < seen.lo - give;
-            }
-        }
-        if beyond && self.warm {
-            self.unfamiliar = config.regime_windows;
-        }
-        hardly || self.unfamiliar > 0
-    }
-
-    /// Counts what the inputs of a normal state were; says whether enough of a kind have come to fit the models again.
-    fn note_inputs(&mut self, regime_windows: u32, values: Option<&[f64]>) -> bool {
-        let mut enough = false;
-        for ((usual, seen), value) in self.baseline.slots.iter().zip(&mut self.seen).zip(values.unwrap_or(&self.values))
-        {
-            if value.is_nan() {
-                continue;
-            }
-            if let Some(on) = usual.on(*value) {
-                let states = &mut seen.states[usize::from(on)];
-                *states = states.saturating_add(1);
-                enough |= *states == regime_windows || *states == regime_windows.saturating_mul(4);
-            } else if matches!(usual.kind, MetricKind::Setpoint | MetricKind::Command) {
-                (seen.lo, seen.hi) = (seen.lo.min(*value), seen.hi.max(*value));
-            }
-        }
-        enough
-    }
-
     fn learn(&mut self, config: &MonitorConfig) {
         self.baseline.learn(&self.values);
-        let enough = self.note_inputs(config.regime_windows, None);
-        let mut due = self.baseline.is_due(config) || (self.warm && enough);
-        if self.unfamiliar > 0 {
-            self.unfamiliar -= 1;
-            due |= self.unfamiliar == 0;
-        }
+        let enough = self.regime.note(config.regime_windows, &self.baseline.slots, &self.values);
+        let known = self.regime.step() || (self.warm && enough);
+        let due = known || self.baseline.is_due(config);
         if due {
-            let fade = self.baseline.rows >= config.refit_until_windows && self.unfamiliar == 0;
+            let fade = self.baseline.rows >= config.refit_until_windows && !self.regime.is_counting();
             let former = self.baseline.refit(config);
             for detector in self.detectors.all() {
                 detector.refit(config, &self.baseline, &former, fade);
             }
+        }
+        if known && self.warm {
+            self.detectors.statistics.drop_evidence();
         }
         if !self.warm && self.baseline.rows >= config.warm_up_windows && self.baseline.fits > 0 {
             self.warm = true;
@@ -443,30 +424,13 @@ impl Monitor {
         self.detectors.statistics.relearn();
         self.detectors.fingerprint = Default::default();
         self.detectors.similar = Default::default();
-        self.seen.iter_mut().for_each(|seen| *seen = SeenInput::default());
-        self.unfamiliar = 0;
+        self.regime.forget();
         self.warm = false;
         self.pilot_done = false;
     }
 }
 
-/// While states are held back only critical rules speak.
-fn judge_pilot(
-    detectors: &mut Detectors,
-    sample: &Sample<'_>,
-    verdicts: &mut Vec<model::Verdict>,
-    votes: &mut [bool; 4],
-) {
-    let rules = detectors.rules.judge(sample);
-    votes[0] = rules.anomalous;
-    verdicts.push(rules.verdict);
-    for method in &model::Method::ALL[1..] {
-        verdicts.push(model::Verdict {
-            method: *method,
-            score: 0.0,
-            severity: None,
-            warm_up: sample.warm_up,
-            findings: Vec::new(),
-        });
-    }
+/// A method that has nothing to say yet.
+fn silent_verdict(method: model::Method, warm_up: f64) -> model::Verdict {
+    model::Verdict { method, score: 0.0, severity: None, warm_up, findings: Vec::new() }
 }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use model::{Catalogue, DeviceType, Finding, Method, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
-use crate::{Detector, Evidence, Sample};
+use crate::{Broken, Detector, Evidence, Sample};
 use compile::{Condition, ExpressionError};
 
 /// Why a type's rules can't be used.
@@ -120,12 +120,22 @@ impl RuleSet {
 /// The rules' state of one device.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Rules {
-    /// Content hash of the type that `counts` belong to.
+    /// Content hash of the type that `runs` belong to.
     content: u64,
-    /// By rule: windows in a row that breached, windows in a row with the guard true.
-    counts: Vec<(u32, u32)>,
+    runs: Vec<Run>,
     #[serde(skip)]
     bound: Option<Bound>,
+}
+
+/// How far one rule is from being broken.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+struct Run {
+    /// Windows in a row that breached.
+    breached: u32,
+    /// Start of the first of them.
+    since_ms: i64,
+    /// Windows in a row with the guard true.
+    guarded: u32,
 }
 
 /// The rules with their metrics' slots. Not part of the state: made again whenever slots or rules change.
@@ -151,9 +161,9 @@ impl Rules {
         let slot = |metric: &String| names.iter().position(|name| name == metric);
         let inputs = rules.rules.iter().map(|rule| rule.inputs.iter().map(slot).collect()).collect();
         let limits = rules.limits.iter().map(|limit| slot(&limit.metric)).collect();
-        if self.content != device_type.content || self.counts.len() != rules.rules.len() {
+        if self.content != device_type.content || self.runs.len() != rules.rules.len() {
             self.content = device_type.content;
-            self.counts = vec![(0, 0); rules.rules.len()];
+            self.runs = vec![Run::default(); rules.rules.len()];
         }
         self.bound = Some(Bound { rules, content: device_type.content, slots: names.len(), inputs, limits });
     }
@@ -163,11 +173,18 @@ impl Detector for Rules {
     fn judge(&mut self, sample: &Sample<'_>) -> Evidence {
         let mut verdict =
             Verdict { method: Method::Rules, score: 0.0, severity: None, warm_up: 1.0, findings: Vec::new() };
-        let Some(device_type) = sample.state.device_type else { return Evidence::of(verdict) };
+        let Some(device_type) = sample.state.device_type else { return Evidence::of(verdict, sample) };
         self.bind(device_type, sample.state.names);
-        let Some(bound) = &self.bound else { return Evidence::of(verdict) };
+        let Some(bound) = &self.bound else { return Evidence::of(verdict, sample) };
         let mut values = [0.0; 16];
-        for ((rule, places), (breached, guarded)) in bound.rules.rules.iter().zip(&bound.inputs).zip(&mut self.counts) {
+        let (mut since_ms, mut pending_ms) = (None::<i64>, None::<i64>);
+        let mut gravest: Option<Broken> = None;
+        let mut note = |severity: Severity, metric: &str, text: &dyn Fn() -> String| {
+            if gravest.as_ref().is_none_or(|known| known.severity < severity) {
+                gravest = Some(Broken { severity, metric: metric.to_owned(), text: text() });
+            }
+        };
+        for ((rule, places), run) in bound.rules.rules.iter().zip(&bound.inputs).zip(&mut self.runs) {
             let present = places.as_ref().is_some_and(|places| {
                 places.len() <= values.len()
                     && places.iter().zip(&mut values).all(|(slot, value)| match &sample.state.metrics[*slot] {
@@ -183,21 +200,31 @@ impl Detector for Rules {
                 continue;
             }
             if !rule.guard.as_ref().is_none_or(|guard| guard.holds(&values)) {
-                (*breached, *guarded) = (0, 0);
+                (run.breached, run.guarded) = (0, 0);
                 continue;
             }
-            *guarded = guarded.saturating_add(1);
-            if *guarded <= rule.settle_windows || !rule.when.holds(&values) {
-                *breached = 0;
+            run.guarded = run.guarded.saturating_add(1);
+            if run.guarded <= rule.settle_windows || !rule.when.holds(&values) {
+                run.breached = 0;
                 continue;
             }
-            *breached = breached.saturating_add(1);
-            if *breached < rule.confirm_windows || (rule.severity < Severity::Critical && !sample.warm) {
+            if run.breached == 0 {
+                run.since_ms = sample.state.start_ms;
+            }
+            run.breached = run.breached.saturating_add(1);
+            if rule.severity < Severity::Critical && !sample.warm {
                 continue;
             }
+            let earliest = |known: Option<i64>| Some(known.map_or(run.since_ms, |known_ms| known_ms.min(run.since_ms)));
+            if run.breached < rule.confirm_windows {
+                pending_ms = earliest(pending_ms);
+                continue;
+            }
+            since_ms = earliest(since_ms);
             let (score, limit) = rule.when.sides(&values).unwrap_or((1.0, 1.0));
             let observed = sample.state.metric(&rule.shown).map_or(score, |aggregate| aggregate.mean);
             raise(&mut verdict, rule.severity);
+            note(rule.severity, &rule.shown, &|| rule.description.clone());
             verdict.findings.push(Finding {
                 kind: rule.id.clone(),
                 metric: Some(rule.shown.clone()),
@@ -206,7 +233,7 @@ impl Detector for Rules {
                 score,
                 limit,
                 unit: rule.unit.clone(),
-                text: format!("{} ({score:.2} against {limit:.2}, for {breached} windows)", rule.description),
+                text: format!("{} ({score:.2} against {limit:.2}, for {} windows)", rule.description, run.breached),
             });
         }
         if sample.warm {
@@ -218,6 +245,10 @@ impl Detector for Rules {
                 }
                 let nearest = if value < limit.lo { limit.lo } else { limit.hi };
                 raise(&mut verdict, Severity::Warning);
+                since_ms = Some(since_ms.unwrap_or(sample.state.start_ms));
+                note(Severity::Warning, &limit.metric, &|| {
+                    format!("{} is beyond what any such device has", limit.metric)
+                });
                 verdict.findings.push(Finding {
                     kind: "implausible".to_owned(),
                     metric: Some(limit.metric.clone()),
@@ -230,7 +261,7 @@ impl Detector for Rules {
                 });
             }
         }
-        Evidence::of(verdict)
+        Evidence { since_ms: since_ms.or(pending_ms), rule: gravest, ..Evidence::of(verdict, sample) }
     }
 }
 

@@ -120,18 +120,18 @@ impl Detector for Similar {
         self.nearest = -1.0;
         self.cosines.0.clear();
         if !sample.vector_known {
-            return Evidence::of(verdict);
+            return Evidence::of(verdict, sample);
         }
         self.compare(sample);
         let k = sample.config.similar_neighbours.clamp(1, 8);
         let (kth, nearest) = self.kth(k as usize);
         self.nearest = nearest.max(-1.0);
         if self.starts_ms.len() < FEW {
-            return Evidence::of(verdict);
+            return Evidence::of(verdict, sample);
         }
         self.distance = f64::from(1.0 - kth).max(0.0);
         if !sample.judging {
-            return Evidence::of(verdict);
+            return Evidence::of(verdict, sample);
         }
         let limit = self.tail.score_at(sample.config.similar_decades);
         verdict.score = grade(self.distance / limit);
@@ -153,7 +153,7 @@ impl Detector for Similar {
                 ),
             });
         }
-        Evidence::of(verdict)
+        Evidence::of(verdict, sample)
     }
 
     fn learn(&mut self, sample: &Sample<'_>, normal: bool) {

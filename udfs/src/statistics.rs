@@ -12,10 +12,11 @@ use model::{Finding, Method, MetricKind, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Usual;
+use crate::incidents::length as length_of;
 use crate::{Condition, Detector, Evidence, Sample, grade};
 use missing::{Missing, MissingMetric};
 pub use rarity::{Rare, Rarity, View};
-use residual::Residuals;
+use residual::{Mode, Residuals};
 use stuck::{Stuck, StuckMetric};
 
 /// The state of this method for one device.
@@ -52,6 +53,11 @@ impl Statistics {
                 rarity.observe(*value, time_ms);
             }
         }
+    }
+
+    /// Drops all evidence: the operating point is a new one and has been learned.
+    pub(crate) fn drop_evidence(&mut self) {
+        self.residuals.reset();
     }
 
     /// Starts anew after a lasting change; the views of single metrics have followed by themselves.
@@ -118,11 +124,16 @@ impl Statistics {
             self.residuals.gap(&sample.config.residual, sample.gap_windows);
         }
         let usual = &sample.baseline.slots;
-        self.residuals.judge(&sample.config.residual, sample.values, usual, sample.judging);
-        if !sample.judging {
-            if sample.warm {
-                self.residuals.reset();
-            }
+        let mode = match (sample.judging, sample.warm) {
+            (true, _) => Mode::Judge,
+            (false, false) => Mode::Collect,
+            (false, true) => Mode::Freeze,
+        };
+        self.residuals.judge(&sample.config.residual, sample.state.start_ms, sample.values, usual, mode);
+        if mode == Mode::Freeze && !sample.rule_pending {
+            self.residuals.reset();
+        }
+        if mode != Mode::Judge {
             return;
         }
         let (score, limit) = (self.residuals.score(), self.residuals.limit());
@@ -143,7 +154,7 @@ impl Statistics {
                 metric: Some(name.clone()),
                 observed,
                 expected: Some(away.expected),
-                score: away.z.abs(),
+                score: away.strength,
                 limit,
                 unit: unit.to_owned(),
                 text: format!(
@@ -179,15 +190,18 @@ impl Statistics {
             conditions.push(Condition { kind, since_ms, finding: finding.clone() });
             findings.push(finding);
         };
+        // A text speaks of the time from its start, gaps included, as the incident's own start and end do.
+        let lasting =
+            |since_ms: i64| length_of(since_ms, start_ms.saturating_add(sample.state.width_ms), sample.state.width_ms);
         for StuckMetric { slot, value, length, limit, since_ms } in stuck {
             let name = &sample.state.names[slot];
-            let text = format!("{name} stands at exactly {value:.2} {} for {length} windows", sample.unit(slot));
+            let text = format!("{name} stands at exactly {value:.2} {} {}", sample.unit(slot), lasting(since_ms));
             add("stuck", slot, since_ms, (value, length, limit, text));
         }
         for MissingMetric { slot, length, limit, since_ms, last } in missing {
             let name = &sample.state.names[slot];
             let text =
-                format!("{name} is missing for {length} windows, its last value was {last:.2} {}", sample.unit(slot));
+                format!("{name} is missing {}, its last value was {last:.2} {}", lasting(since_ms), sample.unit(slot));
             add("missing", slot, since_ms, (last, length, limit, text));
         }
         (conditions, findings)
@@ -209,15 +223,22 @@ impl Detector for Statistics {
             findings: Vec::new(),
         };
         self.judge_together(sample, &mut verdict);
+        let together = verdict.findings.len();
         self.judge_alone(sample, &mut verdict);
-        let anomalous = !verdict.findings.is_empty();
+        let (alone, anomalous) = (verdict.findings.len() > together, !verdict.findings.is_empty());
         let (conditions, findings) = self.judge_conditions(sample);
         verdict.findings.extend(findings);
         if !verdict.findings.is_empty() {
             verdict.severity = Some(Severity::Info);
             verdict.score = verdict.score.max(0.5);
         }
-        Evidence { verdict, anomalous, conditions }
+        let alone = alone.then_some(sample.state.start_ms);
+        let since_ms = match sample.judging {
+            true if alone.is_some() && !self.residuals.is_away() => alone,
+            true => self.residuals.since_ms(),
+            false => None,
+        };
+        Evidence { verdict, anomalous, since_ms, rule: None, conditions }
     }
 
     fn learn(&mut self, sample: &Sample<'_>, normal: bool) {

@@ -226,8 +226,7 @@ pub fn run(arguments: &IncidentsArguments) -> anyhow::Result<ExitCode> {
 }
 
 fn to_text(incidents: &[Stored]) -> String {
-    let header =
-        ["device", "kind", "severity", "start (UTC)", "end", "lasted", "seen at its peak", "methods", "summary"];
+    let header = ["device", "kind", "severity", "start (UTC)", "end", "lasted", "furthest seen", "methods", "summary"];
     let mut shown = table(&header, &[5]);
     for incident in incidents {
         let end = if incident.open { "open".to_owned() } else { short_time(incident.end_ms) };

@@ -52,6 +52,9 @@ struct Model {
     /// Residual of the last state, in deviations; not a number where there was none.
     residual: f64,
     z: f64,
+    /// Fast average in its deviations, without the clip and without a sign.
+    fast_strength: f64,
+    /// The stronger of that and the slow average.
     u: f64,
     peak: f64,
     active: bool,
@@ -78,6 +81,7 @@ impl Model {
             spread_count: 0.0,
             residual: f64::NAN,
             z: 0.0,
+            fast_strength: 0.0,
             u: 0.0,
             peak: 0.0,
             active: false,
@@ -100,8 +104,10 @@ enum Phase {
 pub struct Away {
     /// Slot.
     pub slot: usize,
-    /// Averaged residual in its deviations, signed.
+    /// Averaged residual in its deviations, signed; a part of it that stands out is clipped.
     pub z: f64,
+    /// The same without the clip, at least as large: how strong it is.
+    pub strength: f64,
     /// Where the metric would settle at the present inputs (its next value where it never settles).
     pub expected: f64,
 }
@@ -122,6 +128,10 @@ pub struct Residuals {
     counted: u32,
     limit: f64,
     score: f64,
+    /// Start of the first window of what is away, or above the limit and not yet confirmed.
+    since_ms: Option<i64>,
+    /// The operating point is being learned: evidence from before is kept and none is added.
+    frozen: bool,
 }
 
 impl Default for Residuals {
@@ -139,8 +149,21 @@ impl Default for Residuals {
             counted: 0,
             limit: f64::INFINITY,
             score: 0.0,
+            since_ms: None,
+            frozen: false,
         }
     }
+}
+
+/// What a state may do to the evidence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It is collected, and events open and end.
+    Judge,
+    /// It is collected only: the warm-up.
+    Collect,
+    /// Nothing: the models don't know this operating point.
+    Freeze,
 }
 
 fn is_input(kind: MetricKind) -> bool {
@@ -190,10 +213,11 @@ impl Residuals {
             .map(|(slot, model)| Away {
                 slot,
                 z: model.z,
+                strength: model.u.max(model.z.abs()),
                 expected: usual[slot].origin + model.expected * usual[slot].unit,
             })
             .collect();
-        away.sort_by(|left, right| right.z.abs().total_cmp(&left.z.abs()).then(left.slot.cmp(&right.slot)));
+        away.sort_by(|left, right| right.strength.total_cmp(&left.strength).then(left.slot.cmp(&right.slot)));
         away
     }
 
@@ -228,8 +252,14 @@ impl Residuals {
         row
     }
 
-    /// Judges a state: score, event and the metrics that are away. `judging` false: collects without opening events.
-    pub fn judge(&mut self, config: &ResidualConfig, values: &[f64], usual: &[Usual], judging: bool) {
+    /// Start of the first window of what is away, or will be if it lasts.
+    pub fn since_ms(&self) -> Option<i64> {
+        self.since_ms
+    }
+
+    /// Judges a state: score, event and the metrics that are away.
+    pub fn judge(&mut self, config: &ResidualConfig, start_ms: i64, values: &[f64], usual: &[Usual], mode: Mode) {
+        self.frozen = mode == Mode::Freeze;
         while self.models.len() < usual.len() {
             self.models.push(Model::new());
         }
@@ -259,6 +289,9 @@ impl Residuals {
                 let scaled = (value - usual.origin) / usual.unit;
                 let residual = (scaled - predicted) / model.sigma - model.offset;
                 model.residual = residual;
+                if self.frozen {
+                    continue;
+                }
                 let clipped = residual.clamp(-config.clip, config.clip);
                 model.clipped += config.lambda * (clipped - model.clipped);
                 model.unclipped += config.lambda * (residual - model.unclipped);
@@ -266,7 +299,8 @@ impl Residuals {
                 let (spread, slow_spread) = model.spreads(floor, slow_floor);
                 let (fast, slow) = (model.clipped / spread, model.slow / slow_spread);
                 model.z = if fast.abs() >= slow.abs() { fast } else { slow };
-                model.u = (model.unclipped.abs() / spread).max(slow.abs());
+                model.fast_strength = model.unclipped.abs() / spread;
+                model.u = model.fast_strength.max(slow.abs());
                 if self.phase == Phase::Settle {
                     model.settle_sum += residual + model.offset;
                     model.settle_count += 1.0;
@@ -275,8 +309,10 @@ impl Residuals {
             score = score.max(model.z.abs());
         }
         self.score = score;
-        if judging {
+        if mode == Mode::Judge {
             self.follow_event(config);
+            let is_sign = self.is_away() || (self.phase == Phase::Quiet && self.above > 0);
+            self.since_ms = self.since_ms.or(Some(start_ms)).filter(|_| is_sign);
         }
     }
 
@@ -312,6 +348,12 @@ impl Residuals {
                 model.peak = 0.0;
             }
             if model.active {
+                // The slow average remembers a great deviation for an hour after it has ended. When the fast one points the
+                // other way, the present is as usual; a shift small enough to do that by chance is found again.
+                if model.slow * model.clipped < 0.0 {
+                    model.slow = 0.0;
+                    model.u = model.fast_strength;
+                }
                 model.peak = model.peak.max(model.u);
                 model.active = model.u >= close.max(config.peak_share * model.peak);
             }
@@ -331,6 +373,7 @@ impl Residuals {
     pub fn reset(&mut self) {
         self.phase = Phase::Quiet;
         self.above = 0;
+        self.since_ms = None;
         for model in &mut self.models {
             (model.clipped, model.unclipped, model.slow) = (0.0, 0.0, 0.0);
             (model.z, model.u, model.peak) = (0.0, 0.0, 0.0);
@@ -383,7 +426,7 @@ impl Residuals {
                 let mut row = row;
                 (row[0], row[1]) = (model.lags[0], model.lags[1]);
                 model.add(&row[..size], scaled);
-                if quiet && !model.beta.is_empty() {
+                if quiet && !self.frozen && !model.beta.is_empty() {
                     model.spread_sum += model.clipped * model.clipped;
                     model.slow_sum += model.slow * model.slow;
                     model.spread_count += 1.0;
@@ -396,7 +439,7 @@ impl Residuals {
             }
             model.lags = [scaled, model.lags[0]];
         }
-        if count && self.fits > 0 {
+        if count && !self.frozen && self.fits > 0 {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a score is not negative")]
             let bin = ((self.score * 4.0) as usize).min(BINS - 1);
             self.histogram[bin] += 1;

@@ -195,7 +195,7 @@ fn one_incident(incident: &Stored) -> String {
         printable(&incident.summary)
     );
     if !incident.contributions.is_empty() {
-        let header = ["", "metric", "share", "seen at its peak", "expected", "unit", "what"];
+        let header = ["", "metric", "share", "furthest seen", "expected", "unit", "what"];
         let mut shown = table(&header, &[2, 3, 4]);
         for part in &incident.contributions {
             shown.add_row([
@@ -267,7 +267,9 @@ fn scale(method: Method, findings: &[Finding]) -> String {
         Method::Statistics if is("residual") => {
             "score is standard deviations of what the models leave unexplained, decades of rarity for a single metric"
         }
-        Method::Statistics if is("stuck") || is("missing") => "score and limit are windows",
+        Method::Statistics if is("stuck") || is("missing") || is("new_operating_point") => {
+            "score and limit are windows"
+        }
         Method::Statistics => "score is decades of rarity: 4 is once in 10,000 windows",
     };
     format!("      ({words})\n")
