@@ -41,7 +41,7 @@ pub struct Manifest {
 }
 
 /// The layout written now.
-pub const LAYOUT: u32 = 1;
+pub const LAYOUT: u32 = 2;
 
 /// What a run starts from.
 #[derive(Clone, Debug, Default)]
