@@ -189,14 +189,14 @@ impl Usual {
     /// The standardised value: 0 where it is absent or nothing is known. Weather and what people ask for explain
     /// rather than accuse, so they count less.
     fn standardise(&self, value: f64, clip: f64) -> f64 {
-        if !self.known || value.is_nan() {
+        if !self.known {
             return 0.0;
         }
         let clip = match self.kind {
             MetricKind::Gauge | MetricKind::Counter => clip,
             MetricKind::Ambient | MetricKind::Status | MetricKind::Setpoint | MetricKind::Command => clip * 0.5,
         };
-        ((value - self.level) / self.spread).clamp(-clip, clip)
+        crate::z_score(value, self.level, self.spread).map_or(0.0, |score| score.clamp(-clip, clip))
     }
 }
 

@@ -17,6 +17,7 @@ mod similar;
 mod statistics;
 mod tail;
 pub mod text;
+mod z_score;
 
 use model::{Finding, MetricKind, Severity, StateView, Verdict};
 
@@ -27,6 +28,7 @@ pub use profile::{MetricStats, Profile};
 pub use rules::{RuleError, check_catalogue};
 pub use statistics::{Rare, Rarity, View};
 pub use tail::Tail;
+pub use z_score::z_score;
 
 /// One of the four methods, with its state for one device.
 trait Detector {
