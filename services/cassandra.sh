@@ -12,12 +12,12 @@ cassandra_start() {
     *) echo "PLENUM_CASSANDRA_SYNC is batch, periodic or group" > "$DIR/cassandra.log"; return 1 ;;
   esac
   sed -e "s|@PORT@|${PORTS[0]}|g" -e "s|@STORAGE_PORT@|${PORTS[1]}|g" -e "s|@DATA@|$DATA|g" -e "s|@SYNC_LINES@|$sync|g" \
-    "$HERE/cassandra.yaml.in" > "$DIR/cassandra.yaml"
+    "$HERE/cassandra.yaml.in" > "$DATA/cassandra.yaml"
   mapfile -t options < <(grep -v -e '^#' -e '^$' "$HERE/cassandra-jvm.options")
   launch cassandra "$DATA" "$java" "${options[@]}" -Xms512m "-Xmx${PLENUM_CASSANDRA_HEAP:-1536m}" \
     -XX:MaxDirectMemorySize=1g ${PLENUM_CASSANDRA_JVM:-} "-javaagent:$(ls "$lib"/jamm-*.jar)" \
     "-Dcassandra.storagedir=$DATA" "-Dcassandra.logdir=$DIR" "-Djava.io.tmpdir=$DATA/tmp" "-Djna.tmpdir=$DATA/tmp" \
-    "-Dcassandra.config=file://$DIR/cassandra.yaml" "-Dlogback.configurationFile=file://$HERE/cassandra-logback.xml" \
+    "-Dcassandra.config=file://$DATA/cassandra.yaml" "-Dlogback.configurationFile=file://$HERE/cassandra-logback.xml" \
     -cp "$lib/*" org.apache.cassandra.service.CassandraDaemon
 }
 

@@ -6,14 +6,14 @@ kafka_fetch() { java_17 >/dev/null && jars kafka; }
 kafka_start() {
   local java lib=$JARS/lib; java=$(java_17)
   sed -e "s|@PORT@|${PORTS[0]}|g" -e "s|@CONTROLLER_PORT@|${PORTS[1]}|g" -e "s|@DATA@|$DATA|g" \
-    "$HERE/kafka.properties.in" > "$DIR/kafka.properties"
+    "$HERE/kafka.properties.in" > "$DATA/kafka.properties"
   if [ ! -f "$DATA/log/meta.properties" ]; then
     "$java" -Xmx256m -cp "$lib/*" "-Dlog4j2.configurationFile=$HERE/kafka-log4j2.properties" kafka.tools.StorageTool \
-      format -t cGxlbnVtLWxvY2FsLWtmaw -c "$DIR/kafka.properties" --ignore-formatted > "$DIR/kafka.log" 2>&1 || return 1
+      format -t cGxlbnVtLWxvY2FsLWtmaw -c "$DATA/kafka.properties" --ignore-formatted > "$DIR/kafka.log" 2>&1 || return 1
   fi
   launch kafka "$DATA" "$java" -Xms256m "-Xmx${PLENUM_KAFKA_HEAP:-512m}" -XX:+UseG1GC -XX:MaxGCPauseMillis=20 \
     ${PLENUM_KAFKA_JVM:-} -XX:+ExitOnOutOfMemoryError -Djava.awt.headless=true -Djava.net.preferIPv4Stack=true \
-    "-Dlog4j2.configurationFile=$HERE/kafka-log4j2.properties" -cp "$lib/*" kafka.Kafka "$DIR/kafka.properties"
+    "-Dlog4j2.configurationFile=$HERE/kafka-log4j2.properties" -cp "$lib/*" kafka.Kafka "$DATA/kafka.properties"
 }
 
 kafka_ready() {            # Metadata v1 for no topic: ready = the node lists itself as a live broker

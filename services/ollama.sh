@@ -75,8 +75,8 @@ ollama_start() {           # keeps to loopback, pulls nothing, has its models in
   ollama_show "$PORT" && return 0
   # On busy cores fewer threads are faster, for ggml's threads spin; 256 tokens is what the model was trained with.
   printf 'FROM %s\nPARAMETER num_ctx 256\nPARAMETER num_thread %s\n' "$OLLAMA/model" \
-    "${PLENUM_OLLAMA_THREADS:-$(( ($(nproc) + 1) / 2 ))}" > "$DIR/Modelfile"
-  OLLAMA_HOST=127.0.0.1:$PORT HOME=$OLLAMA/home "$bin" create "$MODEL" -f "$DIR/Modelfile" >> "$DIR/ollama.log" 2>&1
+    "${PLENUM_OLLAMA_THREADS:-$(( ($(nproc) + 1) / 2 ))}" > "$DATA/Modelfile"
+  OLLAMA_HOST=127.0.0.1:$PORT HOME=$OLLAMA/home "$bin" create "$MODEL" -f "$DATA/Modelfile" >> "$DIR/ollama.log" 2>&1
 }
 
 ollama_show() { curl -fs --noproxy '*' --max-time 5 "127.0.0.1:$1/api/show" -d "{\"model\":\"$MODEL\"}" >/dev/null 2>&1; }
