@@ -4,6 +4,8 @@
 //! messages written only when its entry's turn comes. So what is held is a few entries a device and those messages that
 //! are on their way longer than their tick (`delayed`), however long the stream.
 
+mod batch;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
@@ -19,6 +21,7 @@ use super::metrics::DeviceKind;
 use super::options::Options;
 use super::physics::Push;
 use super::random::Random;
+use batch::Batch;
 
 /// A batch ends with the tick's time or after the device with which it has this many messages.
 const BATCH_MESSAGES: usize = 4_096;
@@ -384,20 +387,4 @@ impl Simulator {
 
 fn small(index: usize) -> u32 {
     u32::try_from(index).unwrap_or(u32::MAX)
-}
-
-/// Messages written over those of the batch before, so that their buffers are used again.
-struct Batch<'a> {
-    messages: &'a mut Vec<SimulatedMessage>,
-    used: usize,
-}
-
-impl Batch<'_> {
-    fn message(&mut self) -> &mut SimulatedMessage {
-        if self.used == self.messages.len() {
-            self.messages.push(SimulatedMessage::default());
-        }
-        self.used += 1;
-        &mut self.messages[self.used - 1]
-    }
 }

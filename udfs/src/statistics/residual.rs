@@ -7,91 +7,22 @@
 //! has not seen. An event opens after some states above the limit, lasts while a metric stays away, and ends with a
 //! settling time in which the offset that remains becomes the new zero. Scale of the score: deviations of the average.
 
-use model::MetricKind;
+mod event;
+mod model;
+
+use ::model::MetricKind;
 use serde::{Deserialize, Serialize};
 
+use self::model::{MAX, MAX_INPUTS, Model, OWN};
 use crate::ResidualConfig;
 use crate::baseline::Usual;
 
-/// Most inputs of a device; the first by slot are taken. A command that is on or off counts twice: its position, and
-/// whether it is on.
-const MAX_INPUTS: usize = 6;
-/// Lags and the constant.
-const OWN: usize = 3;
-/// Most regressors.
-const MAX: usize = OWN + MAX_INPUTS;
 /// The limit is never higher: clipped residuals could not reach it.
 const LIMIT_MAX: f64 = 12.0;
 /// Bins of the score's histogram, a quarter wide.
 const BINS: usize = 64;
 /// The slow average clips harder: a short transient is no drift.
 const SLOW_CLIP: f64 = 3.0;
-/// In the warm-up a residual beyond so many deviations is not learned.
-const WILD: f64 = 8.0;
-
-/// Regression of one metric and what it has collected.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Model {
-    /// Normal equations, lower triangle by rows, then the right side.
-    equations: Vec<f64>,
-    squares: f64,
-    weight: f64,
-    /// Coefficients in force; empty: none yet, or nothing to explain.
-    beta: Vec<f64>,
-    sigma: f64,
-    lags: [f64; 2],
-    offset: f64,
-    clipped: f64,
-    unclipped: f64,
-    /// The slow average, which finds drift and small lasting shifts.
-    slow: f64,
-    slow_sum: f64,
-    /// Squares of `clipped` while normal, and their count.
-    spread_sum: f64,
-    spread_count: f64,
-    /// Residual of the last state, in deviations; not a number where there was none.
-    residual: f64,
-    z: f64,
-    /// Fast average in its deviations, without the clip and without a sign.
-    fast_strength: f64,
-    /// The stronger of that and the slow average.
-    u: f64,
-    peak: f64,
-    active: bool,
-    settle_sum: f64,
-    settle_count: f64,
-    expected: f64,
-}
-
-impl Model {
-    fn new() -> Self {
-        Model {
-            equations: Vec::new(),
-            squares: 0.0,
-            weight: 0.0,
-            beta: Vec::new(),
-            sigma: 0.0,
-            lags: [f64::NAN; 2],
-            offset: 0.0,
-            clipped: 0.0,
-            unclipped: 0.0,
-            slow: 0.0,
-            slow_sum: 0.0,
-            spread_sum: 0.0,
-            spread_count: 0.0,
-            residual: f64::NAN,
-            z: 0.0,
-            fast_strength: 0.0,
-            u: 0.0,
-            peak: 0.0,
-            active: false,
-            settle_sum: 0.0,
-            settle_count: 0.0,
-            expected: f64::NAN,
-        }
-    }
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Phase {
     Quiet,
@@ -316,59 +247,6 @@ impl Residuals {
         }
     }
 
-    fn follow_event(&mut self, config: &ResidualConfig) {
-        let (limit, close) = (self.limit, self.limit * config.close_share);
-        match self.phase {
-            Phase::Quiet => {
-                self.above = if self.score > limit { self.above + 1 } else { 0 };
-                if self.above >= config.confirm_windows {
-                    self.open();
-                }
-            }
-            Phase::Open => {}
-            Phase::Settle => {
-                let again = |model: &Model| model.z.abs() > limit && model.u > model.peak;
-                if self.models.iter().any(again) {
-                    self.open();
-                } else {
-                    self.settle += 1;
-                    if self.settle >= config.settle_windows {
-                        self.end(config);
-                    }
-                }
-            }
-        }
-        if self.phase != Phase::Open {
-            return;
-        }
-        let mut any = false;
-        for model in &mut self.models {
-            if model.z.abs() > limit && !model.active {
-                model.active = true;
-                model.peak = 0.0;
-            }
-            if model.active {
-                // The slow average remembers a great deviation for an hour after it has ended. When the fast one points the
-                // other way, the present is as usual; a shift small enough to do that by chance is found again.
-                if model.slow * model.clipped < 0.0 {
-                    model.slow = 0.0;
-                    model.u = model.fast_strength;
-                }
-                model.peak = model.peak.max(model.u);
-                model.active = model.u >= close.max(config.peak_share * model.peak);
-            }
-            any |= model.active;
-        }
-        self.quiet = if any { 0 } else { self.quiet + 1 };
-        if self.quiet >= config.hold_windows {
-            self.phase = Phase::Settle;
-            self.settle = 0;
-            for model in &mut self.models {
-                (model.settle_sum, model.settle_count) = (0.0, 0.0);
-            }
-        }
-    }
-
     /// Drops event and evidence: the operating point is a new one.
     pub fn reset(&mut self) {
         self.phase = Phase::Quiet;
@@ -379,21 +257,6 @@ impl Residuals {
             (model.z, model.u, model.peak) = (0.0, 0.0, 0.0);
             model.active = false;
         }
-    }
-
-    fn open(&mut self) {
-        self.phase = Phase::Open;
-        (self.above, self.quiet) = (0, 0);
-    }
-
-    fn end(&mut self, config: &ResidualConfig) {
-        for model in &mut self.models {
-            if model.settle_count > 0.0 {
-                let offset = model.settle_sum / model.settle_count;
-                model.offset = offset.clamp(-config.follow_limit, config.follow_limit);
-            }
-        }
-        self.reset();
     }
 
     /// Learns a state if it is normal (and no event is going on), and moves the lags in any case. `count`: its score counts
@@ -488,102 +351,5 @@ impl Residuals {
             self.counted = self.histogram.iter().sum();
         }
         self.fits += 1;
-    }
-}
-
-impl Model {
-    /// Deviations of the two averages while normal, never below what independent residuals would have.
-    fn spreads(&self, floor: f64, slow_floor: f64) -> (f64, f64) {
-        if self.spread_count <= 0.0 {
-            return (floor, slow_floor);
-        }
-        let fast = (self.spread_sum / self.spread_count).sqrt().max(floor);
-        (fast, (self.slow_sum / self.spread_count).sqrt().max(slow_floor))
-    }
-
-    fn add(&mut self, row: &[f64], value: f64) {
-        let size = row.len();
-        let triangle = size * (size + 1) / 2;
-        if self.equations.len() != triangle + size {
-            self.equations = vec![0.0; triangle + size];
-            (self.squares, self.weight) = (0.0, 0.0);
-        }
-        if self.residual.abs() > WILD {
-            return;
-        }
-        let mut at = 0;
-        for (place, left) in row.iter().enumerate() {
-            for (sum, right) in self.equations[at..=at + place].iter_mut().zip(row) {
-                *sum += left * right;
-            }
-            at += place + 1;
-        }
-        for (sum, left) in self.equations[triangle..].iter_mut().zip(row) {
-            *sum += left * value;
-        }
-        self.squares += value * value;
-        self.weight += 1.0;
-    }
-
-    /// Least squares by Cholesky, with a little ridge so that inputs that never moved get no weight.
-    fn fit(&mut self, size: usize, sigma_floor: f64) {
-        let triangle = size * (size + 1) / 2;
-        #[expect(clippy::cast_precision_loss, reason = "a handful of regressors")]
-        let least = 4.0 * size as f64;
-        if self.equations.len() != triangle + size || self.weight < least {
-            return;
-        }
-        let mut factor = [0.0; MAX * MAX];
-        let mut solution = [0.0; MAX];
-        for i in 0..size {
-            for j in 0..=i {
-                let mut sum = self.equations[i * (i + 1) / 2 + j];
-                if i == j {
-                    sum += self.weight
-                        * match i {
-                            0 | 1 => 1e-5,
-                            2 => 1e-9,
-                            _ => 1e-3,
-                        };
-                }
-                for k in 0..j {
-                    sum -= factor[i * MAX + k] * factor[j * MAX + k];
-                }
-                factor[i * MAX + j] = if i == j { sum.max(1e-12).sqrt() } else { sum / factor[j * MAX + j] };
-            }
-        }
-        for i in 0..size {
-            let mut sum = self.equations[triangle + i];
-            for k in 0..i {
-                sum -= factor[i * MAX + k] * solution[k];
-            }
-            solution[i] = sum / factor[i * MAX + i];
-        }
-        for i in (0..size).rev() {
-            let mut sum = solution[i];
-            for k in i + 1..size {
-                sum -= factor[k * MAX + i] * solution[k];
-            }
-            solution[i] = sum / factor[i * MAX + i];
-        }
-        // y'y - 2 b'X'y + b'X'X b, which stays right although the ridge moved the solution.
-        let mut rest = self.squares;
-        for i in 0..size {
-            rest -= 2.0 * solution[i] * self.equations[triangle + i];
-            for j in 0..size {
-                let (high, low) = (i.max(j), i.min(j));
-                rest += solution[i] * solution[j] * self.equations[high * (high + 1) / 2 + low];
-            }
-        }
-        #[expect(clippy::cast_precision_loss, reason = "a handful of regressors")]
-        let freedom = (self.weight - size as f64).max(1.0);
-        let sigma = (rest.max(0.0) / freedom).sqrt().max(sigma_floor);
-        if sigma <= 1e-9 {
-            // It never moved: nothing to explain. The first change is the range view's.
-            self.beta.clear();
-            return;
-        }
-        self.sigma = sigma;
-        self.beta = solution[..size].to_vec();
     }
 }

@@ -1,0 +1,171 @@
+//! The regression of one metric: normal equations, their solution, and what it has collected.
+
+use serde::{Deserialize, Serialize};
+
+/// Most inputs of a device; the first by slot are taken. A command that is on or off counts twice: its position, and
+/// whether it is on.
+pub(super) const MAX_INPUTS: usize = 6;
+/// Lags and the constant.
+pub(super) const OWN: usize = 3;
+/// Most regressors.
+pub(super) const MAX: usize = OWN + MAX_INPUTS;
+/// In the warm-up a residual beyond so many deviations is not learned.
+const WILD: f64 = 8.0;
+
+/// Regression of one metric and what it has collected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Model {
+    /// Normal equations, lower triangle by rows, then the right side.
+    pub(super) equations: Vec<f64>,
+    pub(super) squares: f64,
+    pub(super) weight: f64,
+    /// Coefficients in force; empty: none yet, or nothing to explain.
+    pub(super) beta: Vec<f64>,
+    pub(super) sigma: f64,
+    pub(super) lags: [f64; 2],
+    pub(super) offset: f64,
+    pub(super) clipped: f64,
+    pub(super) unclipped: f64,
+    /// The slow average, which finds drift and small lasting shifts.
+    pub(super) slow: f64,
+    pub(super) slow_sum: f64,
+    /// Squares of `clipped` while normal, and their count.
+    pub(super) spread_sum: f64,
+    pub(super) spread_count: f64,
+    /// Residual of the last state, in deviations; not a number where there was none.
+    pub(super) residual: f64,
+    pub(super) z: f64,
+    /// Fast average in its deviations, without the clip and without a sign.
+    pub(super) fast_strength: f64,
+    /// The stronger of that and the slow average.
+    pub(super) u: f64,
+    pub(super) peak: f64,
+    pub(super) active: bool,
+    pub(super) settle_sum: f64,
+    pub(super) settle_count: f64,
+    pub(super) expected: f64,
+}
+
+impl Model {
+    pub(super) fn new() -> Self {
+        Model {
+            equations: Vec::new(),
+            squares: 0.0,
+            weight: 0.0,
+            beta: Vec::new(),
+            sigma: 0.0,
+            lags: [f64::NAN; 2],
+            offset: 0.0,
+            clipped: 0.0,
+            unclipped: 0.0,
+            slow: 0.0,
+            slow_sum: 0.0,
+            spread_sum: 0.0,
+            spread_count: 0.0,
+            residual: f64::NAN,
+            z: 0.0,
+            fast_strength: 0.0,
+            u: 0.0,
+            peak: 0.0,
+            active: false,
+            settle_sum: 0.0,
+            settle_count: 0.0,
+            expected: f64::NAN,
+        }
+    }
+
+    /// Deviations of the two averages while normal, never below what independent residuals would have.
+    pub(super) fn spreads(&self, floor: f64, slow_floor: f64) -> (f64, f64) {
+        if self.spread_count <= 0.0 {
+            return (floor, slow_floor);
+        }
+        let fast = (self.spread_sum / self.spread_count).sqrt().max(floor);
+        (fast, (self.slow_sum / self.spread_count).sqrt().max(slow_floor))
+    }
+
+    pub(super) fn add(&mut self, row: &[f64], value: f64) {
+        let size = row.len();
+        let triangle = size * (size + 1) / 2;
+        if self.equations.len() != triangle + size {
+            self.equations = vec![0.0; triangle + size];
+            (self.squares, self.weight) = (0.0, 0.0);
+        }
+        if self.residual.abs() > WILD {
+            return;
+        }
+        let mut at = 0;
+        for (place, left) in row.iter().enumerate() {
+            for (sum, right) in self.equations[at..=at + place].iter_mut().zip(row) {
+                *sum += left * right;
+            }
+            at += place + 1;
+        }
+        for (sum, left) in self.equations[triangle..].iter_mut().zip(row) {
+            *sum += left * value;
+        }
+        self.squares += value * value;
+        self.weight += 1.0;
+    }
+
+    /// Least squares by Cholesky, with a little ridge so that inputs that never moved get no weight.
+    pub(super) fn fit(&mut self, size: usize, sigma_floor: f64) {
+        let triangle = size * (size + 1) / 2;
+        #[expect(clippy::cast_precision_loss, reason = "a handful of regressors")]
+        let least = 4.0 * size as f64;
+        if self.equations.len() != triangle + size || self.weight < least {
+            return;
+        }
+        let mut factor = [0.0; MAX * MAX];
+        let mut solution = [0.0; MAX];
+        for i in 0..size {
+            for j in 0..=i {
+                let mut sum = self.equations[i * (i + 1) / 2 + j];
+                if i == j {
+                    sum += self.weight
+                        * match i {
+                            0 | 1 => 1e-5,
+                            2 => 1e-9,
+                            _ => 1e-3,
+                        };
+                }
+                for k in 0..j {
+                    sum -= factor[i * MAX + k] * factor[j * MAX + k];
+                }
+                factor[i * MAX + j] = if i == j { sum.max(1e-12).sqrt() } else { sum / factor[j * MAX + j] };
+            }
+        }
+        for i in 0..size {
+            let mut sum = self.equations[triangle + i];
+            for k in 0..i {
+                sum -= factor[i * MAX + k] * solution[k];
+            }
+            solution[i] = sum / factor[i * MAX + i];
+        }
+        for i in (0..size).rev() {
+            let mut sum = solution[i];
+            for k in i + 1..size {
+                sum -= factor[k * MAX + i] * solution[k];
+            }
+            solution[i] = sum / factor[i * MAX + i];
+        }
+        // y'y - 2 b'X'y + b'X'X b, which stays right although the ridge moved the solution.
+        let mut rest = self.squares;
+        for i in 0..size {
+            rest -= 2.0 * solution[i] * self.equations[triangle + i];
+            for j in 0..size {
+                let (high, low) = (i.max(j), i.min(j));
+                rest += solution[i] * solution[j] * self.equations[high * (high + 1) / 2 + low];
+            }
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a handful of regressors")]
+        let freedom = (self.weight - size as f64).max(1.0);
+        let sigma = (rest.max(0.0) / freedom).sqrt().max(sigma_floor);
+        if sigma <= 1e-9 {
+            // It never moved: nothing to explain. The first change is the range view's.
+            self.beta.clear();
+            return;
+        }
+        self.sigma = sigma;
+        self.beta = solution[..size].to_vec();
+    }
+}
