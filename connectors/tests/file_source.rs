@@ -207,6 +207,8 @@ fn errors_name_file_and_line_and_what_is_wrong() {
         message(b""),
         message(b"# only a comment\n\n"),
         message(b"[1]\n"),
+        message(("nonsense\n[1]\n".to_owned() + &bare("1")).as_bytes()),
+        message(("nonsense\n".to_owned() + &two).as_bytes()),
         message(b"{\"partition\":0,\"offset\":1}\n"),
     ];
     expect_test::expect![[r#"
@@ -231,7 +233,9 @@ fn errors_name_file_and_line_and_what_is_wrong() {
         recording "FOLDER/a.jsonl" can't be unpacked behind line 0: Data corruption detected
         recording "FOLDER/a.jsonl" has no messages
         recording "FOLDER/a.jsonl" has no messages
-        recording "FOLDER/a.jsonl", line 1: it is neither a recording's line nor a message: invalid type: sequence, expected a map at line 1 column 0
+        recording "FOLDER/a.jsonl", line 1: it is neither a recording's line nor a message: invalid type: sequence, expected a map at line 1 column 0, nor is any of the first 100 lines
+        3 messages
+        recording "FOLDER/a.jsonl", line 1: not a recording's line: expected ident at line 1 column 2
         recording "FOLDER/a.jsonl", line 1: a recording's line needs one of "message", "text", "base64" or "watermark"
     "#]].assert_eq(&(seen.join("\n") + "\n"));
     let url = |url: &str| match open_source(url, &connectors::KafkaSettings::default()) {

@@ -117,7 +117,10 @@ pub fn load_as_written(
         layers.push(Layer { table: one(&key, text), name: format!("environment variable {name}") });
     }
     for (key, text) in flags {
-        layers.push(Layer { table: one(key, text), name: format!("flag --{}", key.replace('_', "-")) });
+        // Settings of a section have no flag of their own.
+        let name =
+            if key.contains('.') { format!("flag --set {key}") } else { format!("flag --{}", key.replace('_', "-")) };
+        layers.push(Layer { table: one(key, text), name });
     }
     join(layers, &environment)
 }
@@ -326,7 +329,7 @@ mod tests {
         assert!(!format!("{config:?}{written}").contains("hunter2"));
         let said = |pairs: &[(&str, &str)]| load(pairs).unwrap_err().to_string();
         expect_test::expect![[
-            r#"flag --kafka.sasl.password: setting "kafka.sasl.password" needs the environment variable "NONE", which is not set"#
+            r#"flag --set kafka.sasl.password: setting "kafka.sasl.password" needs the environment variable "NONE", which is not set"#
         ]]
         .assert_eq(&said(&[("kafka.sasl.password", "${NONE}")]));
         assert!(said(&[("source", "file:${PW")]).contains("has a \"${\" without"));

@@ -19,6 +19,7 @@ pub mod directory;
 pub mod faults;
 pub mod job;
 pub mod ledger;
+mod links;
 pub mod operators;
 pub mod outlets;
 pub mod progress;

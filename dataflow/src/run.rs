@@ -1,12 +1,15 @@
 //! Runs a job on threads and processes, from the newest checkpoint to the end or to a stop.
 
+use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow, bail};
 use connectors::{Checkpoint, IdleMark, Store};
-use timely::communication::Config as Communication;
+use timely::communication::allocator::ProcessBuilder;
+use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
+use timely::communication::{AllocatorBuilder, Config as Communication, Hooks};
 use timely::dataflow::InputHandle;
 use timely::dataflow::operators::vec::Broadcast as _;
 use timely::dataflow::operators::{Inspect as _, Probe as _};
@@ -15,6 +18,7 @@ use timely::worker::Worker;
 use crate::begin;
 use crate::checkpoint::{Manifest, Start};
 use crate::job::{Job, JobConfig, Status};
+use crate::links;
 use crate::outlets::Outlet;
 use crate::progress::Progress;
 use crate::queue::{StoreClient, StoreThread, Work, WriteQueue};
@@ -38,20 +42,18 @@ impl Workers {
         Workers { threads, processes: 1, process: 0, addresses: Vec::new() }
     }
 
-    fn communication(&self) -> Communication {
-        if self.processes > 1 {
-            Communication::Cluster {
-                threads: self.threads,
-                process: self.process,
-                addresses: self.addresses.clone(),
-                report: false,
-                zerocopy: false,
-            }
-        } else if self.threads > 1 {
-            Communication::Process(self.threads)
-        } else {
-            Communication::Thread
+    /// What the workers of this process talk through.
+    fn allocators(&self, stop: &AtomicBool) -> anyhow::Result<(Vec<AllocatorBuilder>, Box<dyn Any + Send>)> {
+        if self.processes == 1 {
+            let threads = if self.threads > 1 { Communication::Process(self.threads) } else { Communication::Thread };
+            return threads.try_build().map_err(|error| anyhow!(error));
         }
+        let links = links::connect(&self.addresses, self.process, stop)?;
+        let hooks = Hooks::default();
+        let inside = ProcessBuilder::new_typed_vector(self.threads, hooks.refill.clone(), hooks.spill.clone());
+        let (builders, guard) = initialize_networking_from_sockets(inside, links, self.process, self.threads, hooks)
+            .context("could not connect the processes of the job")?;
+        Ok((builders.into_iter().map(AllocatorBuilder::Tcp).collect(), Box::new(guard)))
     }
 }
 
@@ -141,6 +143,7 @@ pub fn run_telling(
             wall: began.elapsed(),
         });
     }
+    let (allocators, links) = workers.allocators(stop)?;
     let thread = store.map(|store| StoreThread::start(store, outlets));
     let clients: Vec<StoreClient> =
         thread.iter().flat_map(|thread| (0..workers.threads).map(|_| thread.client())).collect();
@@ -155,11 +158,11 @@ pub fn run_telling(
         progress: Arc::clone(progress),
         began,
     });
-    let timely_config =
-        timely::Config { communication: workers.communication(), worker: timely::WorkerConfig::default() };
     let for_workers = Arc::clone(&shared);
-    let guards =
-        timely::execute(timely_config, move |worker| work(worker, &for_workers)).map_err(|error| anyhow!(error))?;
+    let guards = timely::execute::execute_from(allocators, links, timely::WorkerConfig::default(), move |worker| {
+        work(worker, &for_workers)
+    })
+    .map_err(|error| anyhow!(error))?;
     let mut outcomes = Vec::new();
     let mut failure: Option<anyhow::Error> = None;
     for result in guards.join() {

@@ -63,7 +63,8 @@ fn simulator() -> Result<Simulator, SimulatorError> {
 /// When a file can't be written.
 pub fn write(path: &Path, labels: &Path) -> Result<(), SimulatorError> {
     let mut simulator = simulator()?;
-    let part = path.with_extension("part.zst");
+    // Two processes may make it at the same time: each has a file of its own until then.
+    let part = path.with_extension(format!("part-{}.zst", std::process::id()));
     simulator.write_recording(&part, |_| true)?;
     simulator.write_labels(labels)?;
     std::fs::rename(&part, path).map_err(|cause| SimulatorError::File { doing: "rename", path: part, cause })

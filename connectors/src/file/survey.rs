@@ -22,12 +22,12 @@ struct Order {
 }
 
 pub(super) fn survey(path: &Path, max_line_bytes: usize) -> Result<Survey, SourceError> {
+    let bare = find_form(path, max_line_bytes)?;
     let file = lines::open(path)?;
     let stamp = lines::stamp(path, &file)?;
     let mut lines = Lines::new(path, file, max_line_bytes)?;
     let mut hash = Xxh3::new();
-    let mut bare = None;
-    let mut first_line = 0;
+    let mut first_line = None;
     let mut highest_ms = 0;
     let mut orders: BTreeMap<u32, Order> = BTreeMap::new();
     let mut partitions: BTreeMap<u32, Extent> = BTreeMap::new();
@@ -35,18 +35,12 @@ pub(super) fn survey(path: &Path, max_line_bytes: usize) -> Result<Survey, Sourc
     while let Some((position, line)) = lines.next()? {
         hash.update(line);
         hash.update(b"\n");
-        if line.trim_ascii().is_empty() || (bare.is_none() && line.starts_with(b"#")) {
+        if line.trim_ascii().is_empty() || (first_line.is_none() && line.starts_with(b"#")) {
             continue;
         }
         let fail =
             |problem: String| SourceError::Line { place: path.display().to_string(), line: position.line, problem };
-        let bare = match bare {
-            Some(bare) => bare,
-            None => {
-                first_line = position.line;
-                *bare.insert(is_bare(line).map_err(fail)?)
-            }
-        };
+        first_line.get_or_insert(position.line);
         let before_ms = highest_ms;
         let (partition, offset, is_message) = if bare {
             check_bare(line, position).map_err(fail)?;
@@ -72,8 +66,8 @@ pub(super) fn survey(path: &Path, max_line_bytes: usize) -> Result<Survey, Sourc
     }
     let (content_bytes, content_hash) = (lines.byte(), hash.digest());
     Ok(Survey {
-        bare: bare.unwrap_or(false),
-        first_line,
+        bare,
+        first_line: first_line.unwrap_or(0),
         messages,
         content_bytes,
         content_hash,
@@ -93,7 +87,36 @@ pub(super) fn event_ms(line: &[u8]) -> Option<i64> {
     model::message::decode(line, usize::MAX).ok().map(|message| message.timestamp_ms)
 }
 
-/// What the first line says about all of them.
+/// Lines that may say nothing before the file is taken for something else than a recording.
+const MOST_UNCLEAR_LINES: u64 = 100;
+
+/// Whether the lines are bare messages, by the first line that is an object: a bad message may stand in front, too.
+fn find_form(path: &Path, max_line_bytes: usize) -> Result<bool, SourceError> {
+    let mut lines = Lines::new(path, lines::open(path)?, max_line_bytes)?;
+    let mut unclear: Option<(u64, String)> = None;
+    while let Some((position, line)) = lines.next()? {
+        if line.trim_ascii().is_empty() || (unclear.is_none() && line.starts_with(b"#")) {
+            continue;
+        }
+        match is_bare(line) {
+            Ok(bare) => return Ok(bare),
+            Err(problem) => unclear.get_or_insert((position.line, problem)),
+        };
+        if position.line >= MOST_UNCLEAR_LINES {
+            break;
+        }
+    }
+    let place = path.display().to_string();
+    Err(match unclear {
+        None => SourceError::Recording { place, problem: "has no messages".to_owned() },
+        Some((line, problem)) => {
+            let problem = format!("{problem}, nor is any of the first {MOST_UNCLEAR_LINES} lines");
+            SourceError::Line { place, line, problem }
+        }
+    })
+}
+
+/// What a line says about all of them.
 fn is_bare(line: &[u8]) -> Result<bool, String> {
     if recording::parse_line(line).is_ok() {
         return Ok(false);

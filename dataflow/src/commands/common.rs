@@ -3,7 +3,7 @@
 mod text;
 
 use std::fs::File;
-use std::io::IsTerminal as _;
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -111,6 +111,22 @@ pub fn set_flags(pairs: &[String]) -> anyhow::Result<Vec<(String, String)>> {
         None => Err(WrongUse(format!("flag --set: {pair:?} is not KEY=VALUE")).into()),
     };
     pairs.iter().map(pair).collect()
+}
+
+/// Asks on the terminal; anything but yes is no, and is said to be.
+///
+/// # Errors
+/// If the terminal fails.
+pub fn ask(question: &str) -> anyhow::Result<bool> {
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush().context("could not ask")?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer).context("could not read the answer")?;
+    let yes = matches!(answer.trim().to_lowercase().as_str(), "y" | "yes");
+    if !yes {
+        eprintln!("nothing was removed");
+    }
+    Ok(yes)
 }
 
 /// Hands over the rows of a table below a key prefix until `each` breaks or fails.

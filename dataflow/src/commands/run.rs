@@ -15,9 +15,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use connectors::{LeaseOwner, Source, Store};
+use model::tables::TableId;
 
 use crate::commands::WrongUse;
-use crate::commands::common::set_flags;
+use crate::commands::common::{ask, set_flags, thousands};
 use crate::config::{self, Config};
 use crate::faults::Faults;
 use crate::job::{JobConfig, MakeEmbedder, Status};
@@ -70,6 +71,9 @@ pub struct RunArguments {
     /// Forget what the store holds and begin at the beginning
     #[arg(long)]
     pub fresh: bool,
+    /// Do not ask before results are forgotten
+    #[arg(long)]
+    pub yes: bool,
     /// One JSON object on stdout at the end, no progress
     #[arg(long)]
     pub json: bool,
@@ -197,10 +201,14 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         bail!(WrongUse(format!("-w {} is more than {MOST_WORKERS} workers", arguments.workers)));
     }
     let config = arguments.load_config()?;
+    if arguments.fresh && arguments.process.unwrap_or(0) == 0 && !may_forget(&config.store, arguments.yes)? {
+        return Ok(ExitCode::FAILURE);
+    }
+    let show = !arguments.json && arguments.process.unwrap_or(0) == 0;
+    // Opened before the other processes start: they find the bundled recording made.
+    let source = source::open(&config.source, &config.kafka(), show)?;
     let mut children = None;
     let workers = processes::plan(arguments, &mut children)?;
-    let show = !arguments.json && workers.process == 0;
-    let source = source::open(&config.source, &config.kafka(), show)?;
     let job = JobConfig {
         settings: config.job.clone(),
         monitor: config.detectors.clone(),
@@ -295,6 +303,22 @@ pub fn embedder(name: &str) -> anyhow::Result<Option<MakeEmbedder>> {
 pub fn this_process() -> LeaseOwner {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
     LeaseOwner::this_process(i64::try_from(now_ms).unwrap_or(i64::MAX))
+}
+
+/// Says what `--fresh` forgets and, where somebody can answer, asks first.
+fn may_forget(url: &str, yes: bool) -> anyhow::Result<bool> {
+    let mut store = connectors::open_store(url).with_context(|| format!("could not open store {url:?}"))?;
+    let mut count = |table| store.count(table).with_context(|| format!("could not count the rows of store {url:?}"));
+    let (states, incidents) = (count(TableId::DeviceStateSnapshots)?, count(TableId::AnomalyEvents)?);
+    if states == 0 && incidents == 0 {
+        return Ok(true);
+    }
+    let held = format!("store {url} holds {} states and {} incidents", thousands(states), thousands(incidents));
+    if yes || !std::io::stdin().is_terminal() {
+        eprintln!("{held}; --fresh forgets them");
+        return Ok(true);
+    }
+    ask(&format!("{held}. Forget them?"))
 }
 
 fn open_store(url: &str, fresh: bool) -> anyhow::Result<Box<dyn Store>> {

@@ -4,7 +4,7 @@ mod dump;
 mod verify;
 
 use std::fmt::Write as _;
-use std::io::{BufRead as _, IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
@@ -14,7 +14,7 @@ use model::tables::{Kind, TABLES, Table};
 use serde_json::json;
 
 use crate::commands::WrongUse;
-use crate::commands::common::{StoreArgument, json_pretty, table, table_text, thousands};
+use crate::commands::common::{StoreArgument, ask, json_pretty, table, table_text, thousands};
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
@@ -163,12 +163,7 @@ fn clear(argument: &StoreArgument, yes: bool) -> anyhow::Result<ExitCode> {
         if !std::io::stdin().is_terminal() {
             bail!(WrongUse(format!("{warning}nobody can be asked here; add --yes to clear it")));
         }
-        eprint!("{warning}Clear it? [y/N] ");
-        std::io::stderr().flush().context("could not ask")?;
-        let mut answer = String::new();
-        std::io::stdin().lock().read_line(&mut answer).context("could not read the answer")?;
-        if !matches!(answer.trim().to_lowercase().as_str(), "y" | "yes") {
-            eprintln!("nothing was removed");
+        if !ask(&format!("{warning}Clear it?"))? {
             return Ok(ExitCode::FAILURE);
         }
     }
