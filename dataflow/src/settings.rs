@@ -115,7 +115,7 @@ impl Default for JobSettings {
             checkpoint_interval_ms: 60_000,
             drain_timeout_ms: 30_000,
             ahead_windows: 32,
-            ahead_rows: 20_000,
+            ahead_rows: 8_000,
             aggregate: Aggregation::Mean,
         }
     }
