@@ -6,6 +6,8 @@
 //!
 //! Not supported: topics whose messages have no timestamp, Kerberos, and TLS in a build without the feature `tls`.
 
+mod admin;
+mod check;
 mod client;
 mod keeper;
 mod producer;
@@ -13,6 +15,7 @@ mod reader;
 mod settings;
 mod source;
 
+pub use check::{check, check_outlet};
 pub use producer::{Headers, KafkaProducer};
 pub use settings::{KafkaAddress, KafkaSettings};
 pub use source::KafkaSource;

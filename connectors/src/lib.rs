@@ -3,6 +3,7 @@
 //! It has never heard of windows, detectors or workers, so that it is tested with no dataflow running. Each service has a
 //! file of its own; `memory` holds repeatable stand-ins that keep the same contracts (`tests/` holds all of them to it).
 
+pub mod check;
 mod checksum;
 mod error;
 pub mod file;
@@ -21,7 +22,7 @@ pub use memory::{MemoryEmbedder, MemorySource, MemoryStore, NullStore};
 pub use ollama::Ollama;
 pub use projection::Projection;
 pub use sqlite::SqliteStore;
-pub use url::{open_source, open_store, open_text_embedder};
+pub use url::{check_embedder, check_store, open_source, open_store, open_text_embedder};
 
 use std::ops::ControlFlow;
 

@@ -9,6 +9,7 @@
 //!
 //! Not supported: https, passwords, and models of another dimension than the store's vectors.
 
+pub(crate) mod check;
 mod reply;
 
 use std::time::Duration;

@@ -13,6 +13,7 @@
 //! Not supported: a file on a network file system, for the log needs shared memory and the lease needs file locks.
 
 mod bookkeeping;
+pub(crate) mod check;
 mod failure;
 mod lease;
 mod schema;

@@ -1,10 +1,12 @@
 //! Sources, stores and embedders by their address.
 
+use std::path::Path;
 use std::sync::Arc;
 
+use crate::check::{Answer, Checkup};
 use crate::{
     EmbedError, FileSource, KafkaSettings, KafkaSource, NullStore, Ollama, Source, SourceError, SqliteStore, Store,
-    StoreError, TextEmbedder,
+    StoreError, TextEmbedder, ollama, sqlite,
 };
 
 pub(crate) const SOURCES: &str =
@@ -40,10 +42,29 @@ pub fn open_store(url: &str) -> Result<Box<dyn Store>, StoreError> {
     }
 }
 
+/// Tries a store out and leaves nothing behind.
+pub fn check_store(url: &str, checkup: &mut Checkup) {
+    match url.split_once(':') {
+        Some(("sqlite", path)) if !path.is_empty() => sqlite::check::check(Path::new(path), checkup),
+        // What has nothing to try is opened: it says what is wrong with its address.
+        _ => {
+            checkup.ask("address", || {
+                open_store(url)?;
+                Ok(((), Answer::fine("keeps nothing: results are only counted")))
+            });
+        }
+    }
+}
+
 /// Opens an embedder of texts: `ollama://HOST[:PORT]/MODEL`. Nothing is sent yet.
 ///
 /// # Errors
 /// If the address names none.
 pub fn open_text_embedder(url: &str) -> Result<Box<dyn TextEmbedder>, EmbedError> {
     Ok(Box::new(Ollama::open(url)?))
+}
+
+/// Tries an embedder of texts out.
+pub fn check_embedder(url: &str, checkup: &mut Checkup) {
+    ollama::check::check(url, checkup);
 }

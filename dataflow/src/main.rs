@@ -33,6 +33,8 @@ enum Command {
     Profiles(commands::profiles::ProfilesArguments),
     /// Print or check all settings.
     Config(commands::config::ConfigArguments),
+    /// Try out every service the job needs, and say what to mend.
+    Doctor(commands::doctor::DoctorArguments),
     /// Print what a shell needs to complete arguments.
     Completions(commands::completions::CompletionsArguments),
     /// Simulate a fleet: messages for a file or stdout, with labels of the faults.
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
         Some(Command::DeadLetters(dead_letters)) => commands::dead_letters::run(&dead_letters),
         Some(Command::Profiles(profiles)) => commands::profiles::run(&profiles),
         Some(Command::Config(config)) => commands::config::run(&config),
+        Some(Command::Doctor(doctor)) => commands::doctor::run(&doctor),
         Some(Command::Completions(completions)) => commands::completions::run(&completions, Arguments::command()),
         Some(Command::Simulate(simulate)) => commands::simulate::run(&simulate),
         Some(Command::Convert(convert)) => commands::convert::run(&convert),

@@ -77,6 +77,9 @@ impl ClientContext for Context {
         if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
             return; // no error: its reader sees it, too
         }
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) && self.failure().is_some() {
+            return; // what each broker said tells more
+        }
         let code = error.rdkafka_error_code().map_or_else(String::new, |code| format!("{code}: "));
         self.failed(&format!("{code}{reason}"));
     }

@@ -131,10 +131,8 @@ fn keep(shared: &Shared, refresh: Duration) {
     let mut asked: Option<Instant> = None;
     let mut counted = Instant::now();
     while !shared.stop.load(Ordering::SeqCst) {
-        // All messages have queues of their own; here come only events and errors, which the context hears.
-        if let Some(Err(error)) = shared.consumer.poll(TURN) {
-            shared.consumer.context().failed(&error.to_string());
-        }
+        // All messages have queues of their own; here come only events and errors, and the context has heard them already.
+        let _ = shared.consumer.poll(TURN);
         if asked.is_none_or(|asked| asked.elapsed() >= ASK_EVERY) {
             ask_ends(shared);
             asked = Some(Instant::now());

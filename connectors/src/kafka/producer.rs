@@ -3,13 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 
+use super::admin::Admin;
 use super::client::{failed, refused};
 use super::keeper::ANSWER_WITHIN;
 use super::{KafkaAddress, KafkaSettings};
@@ -26,7 +26,7 @@ pub struct KafkaProducer {
     producer: ThreadedProducer<Deliveries>,
     settings: KafkaSettings,
     topic: String,
-    brokers: String,
+    pub(super) brokers: String,
 }
 
 /// Hears the fate of messages.
@@ -109,7 +109,7 @@ impl KafkaProducer {
         }
     }
 
-    /// Makes the topic if there is none, with the broker's time as its messages' time, and gives the number of its partitions.
+    /// Makes the topic if there is none, with these properties, and gives the number of its partitions.
     ///
     /// # Errors
     /// If the brokers refuse.
@@ -117,28 +117,7 @@ impl KafkaProducer {
         if let Some(partitions) = self.partitions()? {
             return Ok(partitions);
         }
-        let number = i32::try_from(partitions).map_err(|error| self.failed("make", error.to_string()))?;
-        // -1: the brokers' own default.
-        let mut topic = NewTopic::new(&self.topic, number, TopicReplication::Fixed(-1));
-        for (name, value) in properties {
-            topic = topic.set(name, value);
-        }
-        let admin: AdminClient<_> = self
-            .settings
-            .producer(&self.brokers)?
-            .create()
-            .map_err(|error| refused(&error, &self.topic, &self.brokers))?;
-        let options = AdminOptions::new().operation_timeout(Some(ANSWER_WITHIN)).request_timeout(Some(ANSWER_WITHIN));
-        let runtime = tokio::runtime::Builder::new_current_thread().build();
-        let runtime = runtime.map_err(|error| self.failed("make", error.to_string()))?;
-        let made = runtime.block_on(admin.create_topics(&[topic], &options));
-        let made = made.map_err(|error| self.failed("make", error.to_string()))?;
-        for result in made {
-            match result {
-                Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
-                Err((_, error)) => return Err(self.failed("make", error.to_string())),
-            }
-        }
+        Admin::new(&self.settings, &self.brokers, &self.topic)?.make(partitions, properties)?;
         // Made is not yet known everywhere.
         let began = Instant::now();
         loop {

@@ -119,11 +119,8 @@ impl KafkaReader {
             ) if self.unknown_since.get_or_insert_with(Instant::now).elapsed() > PATIENCE => {
                 fatal(error.to_string(), "make the topic, or correct its name")
             }
-            // The client tries again by itself.
-            _ => {
-                self.shared.consumer.context().failed(&error.to_string());
-                Ok(())
-            }
+            // The client tries again by itself, and the context has heard why.
+            _ => Ok(()),
         }
     }
 }

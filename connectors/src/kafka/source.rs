@@ -23,20 +23,26 @@ pub struct KafkaSource {
     group: String,
 }
 
+/// A client with its thread; nothing is asked yet.
+pub(super) fn connect(url: &str, settings: &KafkaSettings) -> Result<(Arc<Shared>, Keeper), SourceError> {
+    let KafkaAddress { brokers, topic } = KafkaAddress::parse(url)?;
+    let consumer: Consumer = settings
+        .consumer(&brokers)?
+        .create_with_context(Context::default())
+        .map_err(|error| refused(&error, &topic, &brokers))?;
+    let shared = Arc::new(Shared::new(Arc::new(consumer), topic, brokers, 0));
+    let keeper = Keeper::start(Arc::clone(&shared), Duration::from_millis(settings.refresh_ms.max(100)))
+        .map_err(|error| failed("open", &shared.topic, &shared.brokers, error.to_string(), "free some threads"))?;
+    Ok((shared, keeper))
+}
+
 impl KafkaSource {
     /// Connects, and learns which partitions there are. Brokers that are away are waited for a minute.
     ///
     /// # Errors
     /// If the address or a setting is wrong, no broker answers in time, or there is no such topic.
     pub fn open(url: &str, settings: &KafkaSettings) -> Result<KafkaSource, SourceError> {
-        let KafkaAddress { brokers, topic } = KafkaAddress::parse(url)?;
-        let consumer: Consumer = settings
-            .consumer(&brokers)?
-            .create_with_context(Context::default())
-            .map_err(|error| refused(&error, &topic, &brokers))?;
-        let shared = Arc::new(Shared::new(Arc::new(consumer), topic, brokers, 0));
-        let keeper = Keeper::start(Arc::clone(&shared), Duration::from_millis(settings.refresh_ms.max(100)))
-            .map_err(|error| failed("open", &shared.topic, &shared.brokers, error.to_string(), "free some threads"))?;
+        let (shared, keeper) = connect(url, settings)?;
         let began = Instant::now();
         let mut pause = Duration::from_millis(200);
         loop {

@@ -38,6 +38,9 @@ pub(super) fn of_sqlite(action: &str, path: &Path, cause: rusqlite::Error) -> St
 pub(super) fn of_system(action: &str, path: &Path, cause: std::io::Error) -> StoreError {
     let help = match cause.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => PERMISSION,
+        std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotADirectory => {
+            "a part of its path is a file and no folder: name another one"
+        }
         std::io::ErrorKind::Unsupported => "its file system has no file locks: put the store on a local disk",
         _ => "check its path and disk",
     };

@@ -54,7 +54,8 @@ pub(super) fn lock(connection: &Connection, path: &Path) -> Result<FileLock, Sto
     }
 }
 
-fn held(connection: &Connection, path: &Path) -> StoreError {
+/// Says who has the lock.
+pub(super) fn held(connection: &Connection, path: &Path) -> StoreError {
     // A holder that has just taken the lock needs a moment to write who it is.
     for _ in 0..20 {
         match holder(connection) {
@@ -80,7 +81,7 @@ fn holder(connection: &Connection) -> rusqlite::Result<Option<LeaseOwner>> {
         .optional()
 }
 
-fn lock_path(path: &Path) -> PathBuf {
+pub(super) fn lock_path(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     name.into()

@@ -87,10 +87,20 @@ impl ConfigLayers {
     /// # Errors
     /// [`WrongUse`] with the place and the key.
     pub fn load(&self) -> anyhow::Result<config::Config> {
-        Ok(self.load_as_written()?.0)
+        self.load_with(std::iter::empty())
     }
 
-    /// The same, and the settings as they were written, without what stands for them in the environment.
+    /// The same, with flags of the command's own.
+    ///
+    /// # Errors
+    /// As [`ConfigLayers::load`].
+    pub fn load_with(&self, own: impl Iterator<Item = (String, String)>) -> anyhow::Result<config::Config> {
+        let flags: Vec<(String, String)> = own.chain(set_flags(&self.set)?).collect();
+        config::load(self.config.as_deref(), std::env::vars(), &flags)
+            .map_err(|error| WrongUse(format!("{error:#}")).into())
+    }
+
+    /// All settings, and as they were written, without what stands for them in the environment.
     ///
     /// # Errors
     /// As [`ConfigLayers::load`].

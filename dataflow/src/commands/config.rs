@@ -119,7 +119,7 @@ fn mask_value(value: &mut Value, secret: bool) {
 }
 
 /// `scheme://user:password@host` without the password.
-fn mask_address(text: &str) -> String {
+pub(super) fn mask_address(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let host_at = rest.find('/').unwrap_or(rest.len());
     match rest[..host_at].rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {

@@ -6,6 +6,7 @@ pub mod completions;
 pub mod config;
 pub mod convert;
 pub mod dead_letters;
+pub mod doctor;
 pub mod explain;
 pub mod incidents;
 pub mod profiles;
