@@ -14,6 +14,7 @@ pub mod begin;
 pub mod checkpoint;
 pub mod commands;
 pub mod config;
+pub mod delays;
 pub mod detect;
 pub mod directory;
 pub mod faults;

@@ -1,6 +1,9 @@
 //! Counters that a process shows while it runs. They steer nothing but backpressure, and no result depends on them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+
+use crate::delays::Delays;
 
 /// Shared by the workers of a process.
 #[derive(Debug, Default)]
@@ -11,6 +14,8 @@ pub struct Progress {
     waits: AtomicU64,
     windows: AtomicU64,
     incidents: AtomicU64,
+    /// How late rows are.
+    pub delays: Arc<Delays>,
 }
 
 impl Progress {

@@ -3,6 +3,7 @@
 mod processes;
 mod source;
 mod summary;
+mod usage;
 mod watcher;
 
 use std::io::IsTerminal as _;
@@ -20,6 +21,7 @@ use model::tables::TableId;
 use crate::commands::WrongUse;
 use crate::commands::common::{ask, set_flags, thousands};
 use crate::config::{self, Config};
+use crate::delays::DelayMeter;
 use crate::faults::Faults;
 use crate::job::{JobConfig, MakeEmbedder, Status};
 use crate::outlets::{AnomalyTopic, DeadLetterTopic, Outlet};
@@ -29,7 +31,7 @@ use crate::run::Outcome;
 use watcher::Watcher;
 
 pub use source::{labels_of, open as open_source, topic_url};
-pub use summary::{cpu_seconds, peak_rss_bytes};
+pub use usage::{cpu_seconds, peak_rss_bytes};
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
@@ -220,11 +222,15 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     };
     udfs::check_catalogue(model::Catalogue::builtin()).context("could not use the device catalogue")?;
     let store = if workers.process == 0 { Some(open_store(&config.store, arguments.fresh)?) } else { None };
-    let outlets = if workers.process == 0 { open_outlets(&config)? } else { Vec::new() };
+    let mut outlets = if workers.process == 0 { open_outlets(&config)? } else { Vec::new() };
     let stop = stop_on_signals()?;
     let progress = Arc::new(Progress::default());
+    if store.is_some() && source.source.live().is_some() {
+        let delays = Arc::clone(&progress.delays);
+        outlets.push(Box::new(DelayMeter::new(delays, config.job.window_ms, config.job.lateness_ms)));
+    }
     let watcher = show.then(|| Watcher::start(Arc::clone(&progress), Arc::clone(&source.source)));
-    let cpu_before = summary::cpu_seconds();
+    let cpu_before = cpu_seconds();
     let result = crate::run::run_telling(&job, &workers, store, outlets, &stop, &progress);
     if let Some(watcher) = watcher {
         watcher.finish();

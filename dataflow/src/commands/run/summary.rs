@@ -1,5 +1,7 @@
 //! What a person reads after a run, and what a machine does.
 
+mod found;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -9,27 +11,18 @@ use connectors::Store;
 use model::recording::Label;
 use model::tables::{TABLES, TableId};
 use model::time::format_ms;
-use model::{Contribution, Row, Value};
 use serde_json::json;
 
+use super::usage::{cpu_seconds, peak_rss_bytes};
 use super::{Opened, reached_end};
 use crate::commands::common::{printable, table, table_text};
 use crate::config::Config;
+use crate::delays::Quantiles;
 use crate::ledger::Totals;
 use crate::progress::Progress;
 use crate::run::Outcome;
 
-/// An incident as the summary needs it.
-struct Found {
-    device_id: String,
-    kind: String,
-    severity: String,
-    start_ms: i64,
-    end_ms: i64,
-    detected_ms: i64,
-    open: bool,
-    contributions: Vec<Contribution>,
-}
+use found::{Found, read_incidents};
 
 /// How a run went.
 pub struct Report {
@@ -44,7 +37,9 @@ pub struct Report {
     was_finished: bool,
     resume_window_ms: Option<i64>,
     checkpoints: u64,
+    /// Rows of the store by table; empty for a live source.
     rows: BTreeMap<&'static str, u64>,
+    written: u64,
     incidents: Vec<Found>,
     labels: Vec<Label>,
     devices: u64,
@@ -55,6 +50,8 @@ pub struct Report {
     cpu_s: f64,
     read_now: u64,
     peak_rss_bytes: u64,
+    /// Of readings and of states; measured on live sources only.
+    delays: Option<(Quantiles, Quantiles)>,
 }
 
 impl Report {
@@ -69,18 +66,22 @@ impl Report {
         progress: &Progress,
         cpu_before_s: f64,
     ) -> anyhow::Result<Report> {
+        let live = opened.source.live().is_some();
         let totals = outcome.manifest.as_ref().map(|manifest| manifest.totals).unwrap_or_default();
         let (mut rows, mut incidents, mut devices, mut reasons) = (BTreeMap::new(), Vec::new(), 0, BTreeMap::new());
         if let Some(store) = &mut outcome.store {
-            for table in TABLES {
+            // A topic that goes on fills a store that is too large to be counted.
+            for table in TABLES.iter().filter(|_| !live) {
                 rows.insert(
                     table.name,
                     store.count(table.id).with_context(|| format!("could not count table {:?}", table.name))?,
                 );
             }
             incidents = read_incidents(store.as_mut())?;
-            reasons = count_reasons(store.as_mut())?;
-            devices = rows.get(TableId::DeviceStatistics.table().name).copied().unwrap_or(0);
+            if !live {
+                reasons = count_reasons(store.as_mut())?;
+            }
+            devices = store.count(TableId::DeviceStatistics).context("could not count the devices")?;
         }
         Ok(Report {
             source: opened.description.clone(),
@@ -88,7 +89,7 @@ impl Report {
             totals,
             expected: opened.source.messages_total(),
             finished: reached_end(&outcome.status),
-            live: opened.source.live().is_some(),
+            live,
             lost: outcome.lost,
             was_finished: outcome.was_finished,
             reasons,
@@ -103,7 +104,9 @@ impl Report {
             wall_s: outcome.wall.as_secs_f64(),
             cpu_s: cpu_seconds() - cpu_before_s,
             read_now: progress.records(),
+            written: progress.rows_written(),
             peak_rss_bytes: peak_rss_bytes(),
+            delays: live.then(|| progress.delays.quantiles()),
         })
     }
 
@@ -129,6 +132,7 @@ impl Report {
             // The embedders of this build work in the stream: nothing waits and nothing is worth keeping.
             "embeddings": {"computed": self.totals.embeddings_computed, "cached": 0, "pending": 0},
             "rows": self.rows,
+            "rows_written": self.written,
             "seconds": {"wall": self.wall_s, "cpu": self.cpu_s},
             "peak_rss_bytes": self.peak_rss_bytes,
             "resume_window": self.resume_window_ms.map(format_ms),
@@ -136,74 +140,15 @@ impl Report {
             "checkpoints": self.checkpoints,
             "finished": self.finished,
             "lost": self.lost,
+            "delays_ms": self.delays.map(|(readings, states)| {
+                json!({"readings": readings.to_json(), "states": states.to_json()})
+            }),
         })
     }
 
     fn false_alarms(&self) -> impl Iterator<Item = &Found> {
         self.incidents.iter().filter(|found| !self.labels.iter().any(|label| found.belongs_to(label)))
     }
-}
-
-/// How long after its end a fault may still be what an incident is about: the equipment has to recover.
-const RECOVERY_MS: i64 = 3_600_000;
-
-impl Found {
-    fn belongs_to(&self, label: &Label) -> bool {
-        self.device_id == label.device_id && self.end_ms > label.start_ms && self.start_ms < label.end_ms + RECOVERY_MS
-    }
-
-    fn reason(&self) -> String {
-        match self.contributions.first() {
-            Some(part) => {
-                let expected =
-                    part.expected.map(|expected| format!(", expected {}", number(expected))).unwrap_or_default();
-                let unit = if part.unit.is_empty() { String::new() } else { format!(" {}", part.unit) };
-                format!("{} {}{unit}{expected}", printable(&part.metric), number(part.observed))
-            }
-            None => String::new(),
-        }
-    }
-}
-
-/// One decimal, and no hundred digits for what no equipment measures.
-fn number(value: f64) -> String {
-    if value.abs() < 1e9 { format!("{value:.1}") } else { format!("{value:.1e}") }
-}
-
-fn read_incidents(store: &mut dyn Store) -> anyhow::Result<Vec<Found>> {
-    let mut incidents = Vec::new();
-    let mut broken = None;
-    store
-        .scan(TableId::AnomalyEvents, &[], &mut |row| match found(&row) {
-            Some(found) => {
-                incidents.push(found);
-                ControlFlow::Continue(())
-            }
-            None => {
-                broken = Some(format!("{:?}", row.key()));
-                ControlFlow::Break(())
-            }
-        })
-        .context("could not read table \"anomaly_events\"")?;
-    if let Some(key) = broken {
-        anyhow::bail!("table \"anomaly_events\" holds a row that is no incident: {key}");
-    }
-    incidents.sort_by(|a, b| (a.start_ms, &a.device_id, &a.kind).cmp(&(b.start_ms, &b.device_id, &b.kind)));
-    Ok(incidents)
-}
-
-fn found(row: &Row) -> Option<Found> {
-    let text = |column| row.value(column).as_text().map(str::to_owned);
-    Some(Found {
-        device_id: text("device_id")?,
-        kind: text("anomaly_type")?,
-        severity: text("severity")?,
-        start_ms: row.value("started_at").as_int()?,
-        end_ms: row.value("ended_at").as_int()?,
-        detected_ms: row.value("detected_at").as_int()?,
-        open: *row.value("status") == Value::Text("open".to_owned()),
-        contributions: serde_json::from_str(row.value("contributions").as_text()?).ok()?,
-    })
 }
 
 fn count_reasons(store: &mut dyn Store) -> anyhow::Result<BTreeMap<String, u64>> {
@@ -277,6 +222,13 @@ impl fmt::Display for Report {
                 "          WRONG: the recording has {expected} messages; please report this with the recording"
             )?;
         }
+        if let Some((readings, states)) = self.delays.filter(|(readings, _)| readings.count > 0) {
+            writeln!(
+                f,
+                "Delay     readings to row {} ms (99 %: {} ms), states after they may close {} ms (99 %: {} ms)",
+                readings.p50_ms, readings.p99_ms, states.p50_ms, states.p99_ms
+            )?;
+        }
         let [info, warning, critical] = totals.incidents;
         writeln!(f, "States    {}, {} of them unusual", totals.states, totals.anomalous_states)?;
         writeln!(f, "Incidents {critical} critical, {warning} warning, {info} info")?;
@@ -324,7 +276,8 @@ impl fmt::Display for Report {
         if !self.has_rows {
             return writeln!(f, "Results   none are kept (--store null)");
         }
-        writeln!(f, "Results   {} ({} rows)", self.store, self.rows.values().sum::<u64>())?;
+        let rows = if self.live { self.written } else { self.rows.values().sum() };
+        writeln!(f, "Results   {} ({rows} rows{})", self.store, if self.live { " written now" } else { "" })?;
         writeln!(
             f,
             "Next      {1} incidents --store {0}\n          {1} store dump --store {0}",
@@ -374,21 +327,4 @@ impl Report {
 /// How this program was called, so that what is printed can be typed.
 fn program() -> String {
     std::env::args().next().unwrap_or_else(|| "dataflow".to_owned())
-}
-
-/// CPU seconds of this process and of those it waited for, in steps of 10 ms.
-pub fn cpu_seconds() -> f64 {
-    /// `USER_HZ`, fixed at 100 for programs on every Linux architecture.
-    const TICKS_A_SECOND: f64 = 100.0;
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The name in brackets may hold blanks; times are fields 14 to 17, counted from 1.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    fields.iter().skip(11).take(4).filter_map(|field| field.parse::<f64>().ok()).sum::<f64>() / TICKS_A_SECOND
-}
-
-/// Highest resident memory so far; 0 where the system does not say.
-pub fn peak_rss_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1024
 }
