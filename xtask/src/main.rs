@@ -7,6 +7,7 @@
 //! test without its variable fails. Tests run side by side on one server: each has topics, a group, a keyspace of its own.
 //! For rounds on one of them: `services/services up kafka`, `eval "$(services/services env)"`, `cargo test -p connectors --test live`.
 
+mod compose;
 mod live;
 mod steps;
 
@@ -31,9 +32,12 @@ enum Task {
         after_help = "Example: cargo xtask test --no-live -- late_readings   (what follows -- goes to the test binaries)"
     )]
     Test(TestArgs),
-    /// Format, lints, documentation, licences, then every test
+    /// Format, lints, documentation, compose file, licences, then every test
     #[command(after_help = "Example: cargo xtask ci")]
     Ci(LiveArgs),
+    /// Checks docker-compose.yml with Docker Compose, without a daemon
+    #[command(after_help = "Example: cargo xtask compose")]
+    Compose,
     /// Seeded walks of crashes and reorderings through the job
     #[command(after_help = "Example: cargo xtask walk --seeds 200 --from 17")]
     Walk(WalkArgs),
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test(args.live, Vec::new(), &args.rest),
         Task::Ci(args) => ci(args),
+        Task::Compose => compose::check(),
         Task::Walk(args) => steps::run(vec![walk_step(args)]),
         Task::Mutate => steps::run(vec![mutate_step()]),
     };
@@ -147,6 +152,7 @@ fn ci(args: LiveArgs) -> Result<()> {
         Step::cargo("clippy of the live tests", &CLIPPY_LIVE),
         Step::cargo("documentation", &["doc", "--release", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "-D warnings"),
+        Step::cargo("compose file", &["xtask", "compose"]),
         Step::cargo("licences", &["deny", "check", "licenses", "bans", "sources"]),
     ];
     match advisory_database() {
