@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 
-use model::hash::{hash_bytes, hash_text};
+use model::hash::hash_text;
 
 use crate::Embedder;
 
@@ -92,18 +92,6 @@ pub(crate) fn splitmix(state: &mut u64) -> u64 {
     mixed ^ (mixed >> 31)
 }
 
-/// A metric vector in steps, so that states which differ less than devices do by themselves become the same vector.
-/// Zero has no sign afterwards.
-pub fn quantise(vector: &[f64], step: f64) -> Vec<f64> {
-    vector.iter().map(|value| (value / step).round() * step + 0.0).collect()
-}
-
-/// The number of a vector in `state_vectors`: the same for the same bits, on every platform and for ever.
-pub fn vector_id(vector: &[f32]) -> i64 {
-    let bytes: Vec<u8> = vector.iter().flat_map(|value| value.to_le_bytes()).collect();
-    hash_bytes(&bytes).cast_signed()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,7 +115,6 @@ mod tests {
         let vector = Projection::new().embed(&[1.0, -0.5, 2.0], &names(2)).unwrap();
         expect_test::expect!["[0.01098437, -0.054921847, -0.054921847, -0.054921847]"]
             .assert_eq(&format!("{:?}", &vector[..4]));
-        expect_test::expect!["2752661525597116299"].assert_eq(&vector_id(&vector).to_string());
     }
 
     #[test]
@@ -137,12 +124,6 @@ mod tests {
         }
         let tiny = Projection::new().embed(&[f64::MIN_POSITIVE, 0.0], &names(2));
         assert_eq!(tiny, Projection::new().embed(&[f64::MAX, 0.0], &names(2)));
-    }
-
-    #[test]
-    fn quantised_zero_has_no_sign() {
-        assert_eq!(quantise(&[-0.1, 0.37], 0.25)[0].to_bits(), 0);
-        assert_eq!(quantise(&[-0.1, 0.37], 0.25)[1], 0.25);
     }
 
     proptest! {

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use udfs::{Monitor, MonitorConfig};
 
 use crate::directory::{Directory, Place};
+use crate::distinct::distinct;
 use crate::ledger::Totals;
 use crate::operators::window::Closed;
 use crate::rows;
@@ -154,6 +155,10 @@ impl DeviceState {
             metrics: &named,
             readings: closed.readings,
             judgement: &judgement,
+            distinct: match (&mut context.embedder, vector) {
+                (Some(embedder), Some(vector)) => distinct(embedder.as_mut(), vector, &self.names),
+                _ => None,
+            },
             embedding: embedding.as_ref().map(|(method, vector)| (method.as_str(), vector.clone())),
         };
         out.push(rows::snapshot(&parts, context.aggregate));

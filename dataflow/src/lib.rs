@@ -17,6 +17,7 @@ pub mod config;
 pub mod delays;
 pub mod detect;
 pub mod directory;
+pub mod distinct;
 pub mod faults;
 pub mod job;
 pub mod ledger;

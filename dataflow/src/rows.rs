@@ -10,6 +10,7 @@ use model::{Aggregate, Incident, IncidentStatus, Judgement, Message, Method, Row
 
 use crate::detect::DeviceState;
 use crate::directory::Place;
+use crate::distinct::Distinct;
 use crate::series::Entry;
 use crate::settings::Aggregation;
 
@@ -96,6 +97,8 @@ pub struct StateParts<'a> {
     pub judgement: &'a Judgement,
     /// Its vector, with the embedder's name.
     pub embedding: Option<(&'a str, Vec<f32>)>,
+    /// The distinct state that it is an occurrence of.
+    pub distinct: Option<Distinct>,
 }
 
 /// A state.
@@ -231,39 +234,22 @@ pub fn profile(device: &DeviceState, embedding: Option<Vec<f32>>, window_ms: i64
     }
 }
 
-/// Steps of a quantised vector's components: states that differ by less are one distinct state.
-const STEPS_OF_ONE: f64 = 128.0;
-
-/// A vector in steps, with the hash of the steps as its id: the same id always has the same content.
-fn quantise(vector: &[f32]) -> (i64, Vec<f32>) {
-    let steps: Vec<i8> = vector
-        .iter()
-        .map(|component| {
-            #[expect(clippy::cast_possible_truncation, reason = "components of a unit vector fit")]
-            let step = (f64::from(*component) * STEPS_OF_ONE).round().clamp(-127.0, 127.0) as i8;
-            step
-        })
-        .collect();
-    let bytes: Vec<u8> = steps.iter().map(|step| step.cast_unsigned()).collect();
-    #[expect(clippy::cast_possible_truncation, reason = "a step is a multiple of a power of two: exact")]
-    let coarse = steps.iter().map(|step| (f64::from(*step) / STEPS_OF_ONE) as f32).collect();
-    (model::hash::hash_bytes(&bytes).cast_signed(), coarse)
-}
-
-/// A distinct state's vector, and that it occurred. `None`: no vector, or one that is all zero in steps.
+/// A distinct state's vector, and that it occurred.
 pub fn occurrence(state: &StateParts<'_>) -> Option<[Row; 2]> {
-    let (method, vector) = state.embedding.as_ref()?;
-    let (vector_id, vector) = quantise(vector);
-    if vector.iter().all(|component| *component == 0.0) {
-        return None;
-    }
+    let (method, _) = state.embedding.as_ref()?;
+    let distinct = state.distinct.as_ref()?;
     let version = Version::window(state.start_ms);
     Some([
         Row {
             table: TableId::StateVectors,
             // The same vector always has the same id: any version will do, and one that never changes saves rewriting it.
             version: Version::window(0),
-            values: vec![text(method), Value::Int(vector_id), Value::Vector(vector), Value::Null],
+            values: vec![
+                text(method),
+                Value::Int(distinct.vector_id),
+                Value::Vector(distinct.vector.clone()),
+                Value::Null,
+            ],
         },
         Row {
             table: TableId::StateOccurrences,
@@ -272,7 +258,7 @@ pub fn occurrence(state: &StateParts<'_>) -> Option<[Row; 2]> {
                 text(&state.device.device_id),
                 Value::Int(state.start_ms),
                 text(method),
-                Value::Int(vector_id),
+                Value::Int(distinct.vector_id),
                 Value::Bool(state.judgement.severity.is_some()),
             ],
         },

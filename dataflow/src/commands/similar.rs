@@ -1,4 +1,6 @@
-//! `similar`: states like this one, by exact cosine over the distinct states of the device or of all.
+//! `similar`: states like this one, of the device or of all.
+//!
+//! The nearest distinct states say which occurrences may be meant; among those the exact vectors of the states decide.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -10,7 +12,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use connectors::Store;
 use model::tables::TableId;
-use model::time::format_ms;
+use model::time::{date_of, format_ms};
 use model::{Row, Value};
 use serde_json::json;
 
@@ -100,6 +102,8 @@ pub fn run(arguments: &SimilarArguments) -> anyhow::Result<ExitCode> {
     let cosines = cosines(store, &method, vector_id)?;
     let own = around(store, &state, apart_ms)?;
     let (mut found, seen) = search(store, arguments, &state, &own, (&method, &cosines))?;
+    refine(store, &method, &state, &mut found)?;
+    keep_best(&mut found, arguments.limit);
     let mut spreads = BTreeMap::new();
     for found in &mut found {
         if let Some(other) = state_at(store, &found.device_id, found.start_ms, width_ms)? {
@@ -165,7 +169,11 @@ fn around(store: &mut dyn Store, state: &State, apart_ms: i64) -> anyhow::Result
     Ok(around)
 }
 
-/// The most similar occurrences, and how many states were looked at.
+/// Occurrences that are looked at more closely, beyond a few times as many as were asked for: a state that occurs all day
+/// says little about which of the days is meant.
+const MORE_CANDIDATES: usize = 64;
+
+/// The occurrences of the most similar distinct states, and how many states were looked at.
 fn search(
     store: &mut dyn Store,
     arguments: &SimilarArguments,
@@ -173,6 +181,7 @@ fn search(
     own: &Range<i64>,
     (method, cosines): (&str, &HashMap<i64, f64>),
 ) -> anyhow::Result<(Vec<Found>, u64)> {
+    let candidates = arguments.limit.saturating_mul(4).saturating_add(MORE_CANDIDATES);
     let mut found: Vec<Found> = Vec::new();
     let mut seen = 0;
     let prefix: Vec<Value> = if arguments.any_device { Vec::new() } else { vec![key(&arguments.device)] };
@@ -193,13 +202,34 @@ fn search(
             anomalous: *row.value("is_anomalous") == Value::Bool(true),
             differences: Vec::new(),
         });
-        if found.len() >= 4 * arguments.limit + 64 {
-            keep_best(&mut found, arguments.limit);
+        if found.len() / 4 >= candidates {
+            keep_best(&mut found, candidates);
         }
         Ok(ControlFlow::Continue(()))
     })?;
-    keep_best(&mut found, arguments.limit);
+    keep_best(&mut found, candidates);
     Ok((found, seen))
+}
+
+/// Puts the cosine of the states' own vectors in place of that of their distinct ones, where both have one.
+fn refine(store: &mut dyn Store, method: &str, state: &State, found: &mut [Found]) -> anyhow::Result<()> {
+    let mut exact = |device: &str, start_ms: i64| -> anyhow::Result<Option<Vec<f32>>> {
+        let key = [key(device), Value::Text(date_of(start_ms)), Value::Int(start_ms)];
+        let row = row_of(store, TableId::DeviceStateSnapshots, &key)?;
+        Ok(row.filter(|row| row.value("embedding_method").as_text() == Some(method)).and_then(|row| {
+            match row.value("embedding") {
+                Value::Vector(vector) => Some(vector.clone()),
+                _ => None,
+            }
+        }))
+    };
+    let Some(query) = exact(&state.device_id, state.start_ms)? else { return Ok(()) };
+    for found in found {
+        if let Some(vector) = exact(&found.device_id, found.start_ms)? {
+            found.similarity = cosine(&query, &vector);
+        }
+    }
+    Ok(())
 }
 
 /// The highest similarity first; among equals the newest.

@@ -51,23 +51,24 @@ fn folder() -> &'static Path {
                      2  faults, labelled in day.labels.jsonl
         "#]]
         .assert_eq(&simulated);
-        run_job(&folder);
+        run_job(&folder, "day");
         folder
     })
 }
 
-fn run_job(folder: &Path) {
+/// Runs the job over `NAME.jsonl.zst`, into `NAME.db`.
+fn run_job(folder: &Path, name: &str) {
     let config = Config::default();
     let job = JobConfig {
         settings: config.job,
         monitor: config.detectors,
-        source: Arc::new(FileSource::open(folder.join("day.jsonl.zst")).unwrap()),
+        source: Arc::new(FileSource::open(folder.join(format!("{name}.jsonl.zst"))).unwrap()),
         store_rows: true,
         embedder: Some(|| Box::new(connectors::Projection::new())),
         faults: Faults::default(),
         timed: true,
     };
-    let store = Box::new(SqliteStore::open(folder.join("day.db")).unwrap());
+    let store = Box::new(SqliteStore::open(folder.join(format!("{name}.db"))).unwrap());
     let (stop, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(Progress::default()));
     let outcome = dataflow::run::run(&job, &Workers::threads(2), Some(store), &stop, &progress).unwrap();
     assert!(outcome.manifest.unwrap().finished);
