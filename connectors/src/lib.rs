@@ -258,6 +258,16 @@ pub trait Store: Send {
     /// If the store fails.
     fn release_lease(&mut self) -> Result<(), StoreError>;
 
+    /// Removes rows that [`Store::scan`] gave: of each the key and the version count, and what was written with a higher
+    /// version meanwhile stays. It hides no later write with a higher version; a repeated write of the removed version may
+    /// bring the row back or not, so that only rows are removed which nobody misses and which may be removed again.
+    ///
+    /// In CQL: `DELETE ... USING TIMESTAMP version` by the whole key.
+    ///
+    /// # Errors
+    /// If the store fails; removing all of them again is safe.
+    fn remove(&mut self, rows: &[model::Row]) -> Result<(), StoreError>;
+
     /// Hands over the rows of a table whose leading key columns equal `prefix`, in key order, until `each` breaks. Rows are
     /// fetched by the page, so rows written meanwhile may or may not be seen.
     ///

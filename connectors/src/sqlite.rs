@@ -96,6 +96,16 @@ impl SqliteStore {
         }
         transaction.commit()
     }
+
+    fn remove_rows(&mut self, rows: &[Row]) -> rusqlite::Result<()> {
+        let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        for row in rows {
+            let mut statement = transaction.prepare_cached(&self.tables[row.table as usize].delete)?;
+            values::bind_key(&mut statement, row)?;
+            statement.raw_execute()?;
+        }
+        transaction.commit()
+    }
 }
 
 impl Store for SqliteStore {
@@ -152,6 +162,11 @@ impl Store for SqliteStore {
             Some(lock) => lease::release(&self.connection, &self.path, lock),
             None => Ok(()),
         }
+    }
+
+    fn remove(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        rows.iter().try_for_each(check_row)?;
+        self.remove_rows(rows).map_err(|cause| failure::of_sqlite("remove rows of", &self.path, cause))
     }
 
     fn scan(

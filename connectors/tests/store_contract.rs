@@ -51,6 +51,7 @@ contracts!(
     writing_twice_is_the_same_as_once,
     the_higher_version_wins_in_any_order,
     among_equal_versions_the_later_write_stays,
+    what_is_removed_is_gone_but_for_newer_rows,
     scans_are_in_key_order_and_by_prefix,
     a_scan_over_many_pages_sees_each_row_once_and_stops_when_told,
     every_kind_of_value_comes_back_to_the_bit,
@@ -103,6 +104,21 @@ fn among_equal_versions_the_later_write_stays(place: &Place<'_>) {
     assert_eq!(scan(&mut *store, TableId::StateOccurrences, &[Value::Text("RTU-1".into())]), [row(2)]);
     store.write(&[row(3)]).unwrap();
     assert_eq!(scan(&mut *store, TableId::StateOccurrences, &[Value::Text("RTU-1".into())]), [row(3)]);
+}
+
+fn what_is_removed_is_gone_but_for_newer_rows(place: &Place<'_>) {
+    let mut store = (place.open)();
+    let row = |device, id, window_ms| occurrence(device, 0, id, Version::window(window_ms));
+    store.write(&[row("a", 1, 60_000), row("b", 1, 60_000), row("c", 1, 60_000)]).unwrap();
+    let seen = scan(&mut *store, TableId::StateOccurrences, &[]);
+    // Written anew by somebody else before it is removed.
+    store.write(&[row("b", 2, 120_000)]).unwrap();
+    store.remove(&seen[..2]).unwrap();
+    assert_eq!(scan(&mut *store, TableId::StateOccurrences, &[]), [row("b", 2, 120_000), row("c", 1, 60_000)]);
+    store.remove(&seen[..2]).unwrap();
+    store.write(&[row("a", 3, 120_000)]).unwrap();
+    let left = [row("a", 3, 120_000), row("b", 2, 120_000), row("c", 1, 60_000)];
+    assert_eq!(scan(&mut *(place.open)(), TableId::StateOccurrences, &[]), left);
 }
 
 fn key_order(a: &Row, b: &Row) -> Ordering {

@@ -145,6 +145,7 @@ mod tests {
             source: Arc::new(MemorySource::finite("topic", BTreeMap::new())),
             store_rows: true,
             embedder: None,
+            texts: None,
             faults: Faults::default(),
             timed: true,
         }

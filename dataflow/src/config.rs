@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 use udfs::MonitorConfig;
 
-use crate::settings::JobSettings;
+use crate::settings::{EmbeddingSettings, JobSettings};
 
 /// Everything that can be set for a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Config {
     pub source: String,
     /// `sqlite:PATH` or `null`.
     pub store: String,
-    /// `projection` or `none`.
+    /// `projection`, `ollama://HOST[:PORT]/MODEL` or `none`.
     pub embedder: String,
     /// Consumer group that is told how far the job is, for tools that show the lag; empty: none is told.
     pub group: String,
@@ -31,6 +31,8 @@ pub struct Config {
     pub job: JobSettings,
     /// Properties of librdkafka, such as `"security.protocol" = "SASL_PLAINTEXT"`.
     pub kafka: Properties,
+    /// How states get vectors of texts.
+    pub embedding: EmbeddingSettings,
     /// Thresholds of the detectors.
     pub detectors: MonitorConfig,
 }
@@ -68,6 +70,7 @@ impl Default for Config {
             anomaly_topic: String::new(),
             kafka: Properties::default(),
             job: JobSettings::default(),
+            embedding: EmbeddingSettings::default(),
             detectors: MonitorConfig::default(),
         }
     }

@@ -1,5 +1,7 @@
 //! A device as the job keeps it: its names and slots, its monitor, its totals; and what a closed window makes of it.
 
+use std::sync::Arc;
+
 use connectors::Embedder;
 use model::{Aggregate, Catalogue, Incident, Row, Severity, StateView};
 use serde::{Deserialize, Serialize};
@@ -7,10 +9,11 @@ use udfs::{Monitor, MonitorConfig};
 
 use crate::directory::{Directory, Place};
 use crate::distinct::distinct;
+use crate::embeddings::Embeddings;
 use crate::ledger::Totals;
 use crate::operators::window::Closed;
 use crate::rows;
-use crate::settings::Aggregation;
+use crate::settings::{Aggregation, TextKind};
 
 /// Event time between two rows of a device's profile.
 const PROFILE_EVERY_MS: i64 = 3_600_000;
@@ -58,8 +61,10 @@ pub struct Context {
     pub aggregate: Aggregation,
     /// Rows are wanted.
     pub store_rows: bool,
-    /// Makes vectors.
+    /// Makes vectors of metric vectors.
     pub embedder: Option<Box<dyn Embedder>>,
+    /// Makes vectors of texts, later on the rows' way; then there is no other embedder.
+    pub texts: Option<Arc<Embeddings>>,
 }
 
 impl DeviceState {
@@ -137,7 +142,14 @@ impl DeviceState {
             }
             _ => None,
         };
-        if embedding.is_some() {
+        let words = context.texts.as_deref().and_then(|texts| {
+            let text = match texts.kind() {
+                TextKind::Words => self.monitor.words(&self.place.device_type, &judgement)?,
+                TextKind::Values => udfs::text::values(&self.device_id, &means(closed, directory)),
+            };
+            Some((texts.method(), text))
+        });
+        if embedding.is_some() || words.is_some() {
             totals.embeddings_computed += 1;
         }
         self.count(&judgement.incidents, totals);
@@ -162,6 +174,7 @@ impl DeviceState {
             embedding: embedding.as_ref().map(|(method, vector)| (method.as_str(), vector.clone())),
         };
         out.push(rows::snapshot(&parts, context.aggregate));
+        out.extend(words.map(|(method, text)| rows::pending(&parts, method, text)));
         out.extend(rows::occurrence(&parts).into_iter().flatten());
         for incident in &judgement.incidents {
             out.push(rows::incident(self, incident, start_ms, context.width_ms));
@@ -247,6 +260,11 @@ impl DeviceState {
             }
         }
     }
+}
+
+fn means<'a>(closed: &Closed, directory: &'a Directory) -> Vec<(&'a str, f64)> {
+    let mean = |(metric, aggregate): &(u32, Aggregate)| (directory.metrics[*metric as usize].as_str(), aggregate.mean);
+    closed.metrics.iter().map(mean).collect()
 }
 
 /// Largest value that the detectors see. Their sums of squares have to stay finite for whatever a device sends; the rows keep

@@ -18,6 +18,7 @@ use udfs::MonitorConfig;
 
 use crate::checkpoint::{Manifest, Start, WorkerPart};
 use crate::detect::Context;
+use crate::embeddings::Embeddings;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
 use crate::operators::Order;
@@ -63,6 +64,8 @@ pub struct JobConfig {
     pub store_rows: bool,
     /// Makes an embedder for a worker.
     pub embedder: Option<MakeEmbedder>,
+    /// Makes vectors of texts, for all workers of the process; then there is no other embedder.
+    pub texts: Option<Arc<Embeddings>>,
     /// Rules to break, for mutation runs.
     pub faults: Faults,
     /// Operators that wait for something let a moment pass before they look again. Off in walks, where no clock may decide.
@@ -154,6 +157,7 @@ impl Job {
             aggregate: config.settings.aggregate,
             store_rows: config.store_rows,
             embedder: config.embedder.map(|make| make()),
+            texts: config.texts.clone(),
         };
         let parts = Parts {
             reader: Rc::clone(&reader),

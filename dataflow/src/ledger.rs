@@ -23,7 +23,7 @@ pub struct Totals {
     pub anomalous_states: u64,
     /// Incidents by their highest severity: info, warning, critical.
     pub incidents: [u64; 3],
-    /// States that got a vector.
+    /// States that have a vector, or a text that gets one.
     pub embeddings_computed: u64,
 }
 

@@ -3,11 +3,12 @@
 //! The whole graph on one page ([`build`]):
 //!
 //! ```text
-//! read ── readings, introductions ──(by device)──▶ window ──▶ detect ── rows ──┐
-//!   ├──── ticks ──(to all)──────────────────────────────────────▲              ├──(to the store's process)──▶ write ──▶ probe
-//!   └──── raw rows, late rows, dead letters ────────────────────┼──────────────┘
+//! read ── readings, introductions ──(by device)──▶ window ──▶ detect ── rows ──▶ [embed] ──┐
+//!   ├──── ticks ──(to all)──────────────────────────────────────▲                          ├──(to the store's process)──▶ write ──▶ probe
+//!   └──── raw rows, late rows, dead letters ────────────────────┼──────────────────────────┘
 //! control (worker 0) ──(to all)─────────────────────────────────┘
 //! ```
+//! `embed` is there for embedders of texts, which take their time; others work within `detect`.
 //! Timely's timestamp is the window start in milliseconds; *frontier passed* behind `write` means *durable*.
 
 pub mod begin;
@@ -18,6 +19,7 @@ pub mod delays;
 pub mod detect;
 pub mod directory;
 pub mod distinct;
+pub mod embeddings;
 pub mod faults;
 pub mod job;
 pub mod ledger;
@@ -154,7 +156,12 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
             boundary_ms: start.boundary_ms(),
             faults: parts.faults.clone(),
         };
+        let (texts, width_ms) = (parts.context.texts.clone(), parts.context.width_ms);
         let rows = operators::detect::detect(closed, ticks, control, devices, parts.context, shared);
+        let rows = match texts {
+            Some(embeddings) => operators::embed::embed(rows, embeddings, width_ms, parts.timed),
+            None => rows,
+        };
         operators::write::write(
             streams.rows.concat(rows),
             parts.writer,

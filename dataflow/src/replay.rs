@@ -47,6 +47,7 @@ pub fn job_of(case: &Case) -> anyhow::Result<JobConfig> {
         source: Arc::new(source),
         store_rows: true,
         embedder: Some(|| Box::new(connectors::projection::Projection::new())),
+        texts: None,
         faults: Faults::default(),
         timed: true,
     })

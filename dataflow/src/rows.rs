@@ -11,6 +11,7 @@ use model::{Aggregate, Incident, IncidentStatus, Judgement, Message, Method, Row
 use crate::detect::DeviceState;
 use crate::directory::Place;
 use crate::distinct::Distinct;
+use crate::embeddings::Reply;
 use crate::series::Entry;
 use crate::settings::Aggregation;
 
@@ -101,6 +102,53 @@ pub struct StateParts<'a> {
     pub distinct: Option<Distinct>,
 }
 
+/// A state that waits for the vector of its text. It stands behind its snapshot until one of them is completed or both are
+/// written as they are.
+pub fn pending(state: &StateParts<'_>, method: &str, words: String) -> Row {
+    Row {
+        table: TableId::PendingStates,
+        version: Version::window(state.start_ms),
+        values: vec![
+            text(method),
+            Value::Text(date_of(state.start_ms)),
+            Value::Int(state.start_ms),
+            text(&state.device.device_id),
+            Value::Int(model::hash::hash_text(&words).cast_signed()),
+            Value::Text(words),
+            Value::Bool(state.judgement.severity.is_some()),
+            Value::Null,
+        ],
+    }
+}
+
+/// The rows of a state whose text has its answer: the snapshot in its next version, the distinct state, and that it occurred;
+/// of a text that was refused, the snapshot says so for good. A snapshot that is complete stays as it is.
+pub fn completed(mut snapshot: Row, waiting: &Row, reply: &Reply) -> Vec<Row> {
+    let method = waiting.value("embedding_method");
+    if *snapshot.value("embedding_method") == Value::Null {
+        snapshot.version = snapshot.version.next();
+        snapshot.set("embedding_method", method.clone());
+        let (vector, pending) = match reply {
+            Ok(vector) => (Value::Vector(vector.to_vec()), Value::Null),
+            Err(why) => (Value::Null, Value::Text(format!("the text was refused: {why}"))),
+        };
+        snapshot.set("embedding", vector);
+        snapshot.set("embedding_pending", pending);
+    }
+    let Ok(vector) = reply else { return vec![snapshot] };
+    let vector_id = waiting.value("vector_id");
+    let values = vec![method.clone(), vector_id.clone(), Value::Vector(vector.to_vec()), waiting.value("text").clone()];
+    let distinct = Row { table: TableId::StateVectors, version: Version::window(0), values };
+    let values = vec![
+        waiting.value("device_id").clone(),
+        waiting.value("snapshot_time").clone(),
+        method.clone(),
+        vector_id.clone(),
+        waiting.value("is_anomalous").clone(),
+    ];
+    vec![snapshot, distinct, Row { table: TableId::StateOccurrences, version: waiting.version, values }]
+}
+
 /// A state.
 pub fn snapshot(state: &StateParts<'_>, aggregate: Aggregation) -> Row {
     let map = |value: &dyn Fn(&Aggregate) -> f64| {
@@ -133,6 +181,7 @@ pub fn snapshot(state: &StateParts<'_>, aggregate: Aggregation) -> Row {
                 map(&|metric| metric.max),
                 map(&|metric| f64::from(metric.count)),
                 Value::Text(verdicts),
+                Value::Null,
             ],
         ]
         .concat(),

@@ -52,6 +52,43 @@ pub struct JobSettings {
     pub aggregate: Aggregation,
 }
 
+/// How states get the vector of a text. Durations are texts such as `"10s"`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct EmbeddingSettings {
+    /// What is said of a state.
+    pub text: TextKind,
+    /// How long a live state waits for its vector before it is stored without; it gets it later.
+    #[serde(rename = "max_wait", with = "duration")]
+    pub max_wait_ms: i64,
+}
+
+impl Default for EmbeddingSettings {
+    fn default() -> Self {
+        EmbeddingSettings { text: TextKind::Words, max_wait_ms: 10_000 }
+    }
+}
+
+/// What an embedder of texts is told of a state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TextKind {
+    /// Words for what is not as usual for the device: few different texts.
+    Words,
+    /// The device and its values: nearly every state has a text of its own.
+    Values,
+}
+
+impl TextKind {
+    /// Its part of the embedding method.
+    pub fn name(self) -> &'static str {
+        match self {
+            TextKind::Words => udfs::text::WORDS,
+            TextKind::Values => udfs::text::VALUES,
+        }
+    }
+}
+
 /// Where a live topic is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {

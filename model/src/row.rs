@@ -55,6 +55,12 @@ impl Version {
         Version(if us == i64::MIN { i64::MIN + 1 } else { us })
     }
 
+    /// The next higher one: of a row that is completed later than it was written first.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Version(self.0.saturating_add(1))
+    }
+
     /// Microseconds since the epoch.
     pub const fn us(self) -> i64 {
         self.0
@@ -125,6 +131,16 @@ impl Row {
     pub fn value(&self, column: &str) -> &Value {
         let at = self.table().columns.iter().position(|known| known.name == column);
         &self.values[at.unwrap_or_else(|| panic!("table {} has no column {column:?}", self.table().name))]
+    }
+
+    /// Changes the value of a column.
+    ///
+    /// # Panics
+    /// When the table has no such column, as [`Row::value`].
+    pub fn set(&mut self, column: &str, value: Value) {
+        let table = self.table();
+        let at = table.columns.iter().position(|known| known.name == column);
+        self.values[at.unwrap_or_else(|| panic!("table {} has no column {column:?}", table.name))] = value;
     }
 
     /// Rough size in memory and on the wire, for bounds on what is in flight.

@@ -80,6 +80,8 @@ pub enum TableId {
     StateVectors,
     /// When a distinct state occurred.
     StateOccurrences,
+    /// States that still wait for their vector.
+    PendingStates,
 }
 
 impl TableId {
@@ -146,6 +148,7 @@ pub static TABLES: &[Table] = &[
             c("metrics_max", Map),
             c("metrics_count", Map),
             c("verdicts", Text),
+            c("embedding_pending", Text),
         ],
     },
     Table {
@@ -267,6 +270,22 @@ pub static TABLES: &[Table] = &[
             c("embedding_method", Text),
             c("vector_id", Bigint),
             c("is_anomalous", Boolean),
+        ],
+    },
+    Table {
+        id: TableId::PendingStates,
+        name: "pending_states",
+        key_columns: 4,
+        partition_columns: 2,
+        columns: &[
+            c("embedding_method", Text),
+            c("date", Text),
+            c("snapshot_time", Timestamp),
+            c("device_id", Text),
+            c("vector_id", Bigint),
+            c("text", Text),
+            c("is_anomalous", Boolean),
+            c("reason", Text),
         ],
     },
 ];

@@ -199,6 +199,18 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn remove(&mut self, rows: &[Row]) -> Result<(), StoreError> {
+        let mut content = self.content();
+        for row in rows {
+            let table = &mut content.tables[row.table as usize];
+            let key = Key(row.key().to_vec());
+            if table.get(&key).is_some_and(|stored| stored.version <= row.version) {
+                table.remove(&key);
+            }
+        }
+        Ok(())
+    }
+
     fn scan(
         &mut self,
         table: TableId,
@@ -276,6 +288,10 @@ impl Store for NullStore {
     }
 
     fn release_lease(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn remove(&mut self, _: &[Row]) -> Result<(), StoreError> {
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::failure;
 use crate::StoreError;
 
 /// Raised whenever [`ddl`] changes.
-const SCHEMA_VERSION: i32 = 2;
+const SCHEMA_VERSION: i32 = 3;
 /// Marks the file as a store of this program: "PLNM".
 const APPLICATION_ID: i32 = 0x504c_4e4d;
 
@@ -30,6 +30,7 @@ pub(super) const BOOKKEEPING_TABLES: [&str; 4] = ["checkpoints", "checkpoint_par
 pub(super) struct TableSql {
     pub(super) id: TableId,
     pub(super) upsert: String,
+    pub(super) delete: String,
     columns: String,
 }
 
@@ -50,7 +51,10 @@ impl TableSql {
             sets.join(", "),
             name = table.name,
         );
-        TableSql { id: table.id, upsert, columns }
+        let key: Vec<String> =
+            table.columns[..table.key_columns].iter().map(|column| format!("\"{}\" = ?", column.name)).collect();
+        let delete = format!("DELETE FROM \"{}\" WHERE {} AND \"version\" <= ?", table.name, key.join(" AND "));
+        TableSql { id: table.id, upsert, delete, columns }
     }
 
     /// One page in key order: parameters are the prefix, then the rest of the last key if there was a page before.

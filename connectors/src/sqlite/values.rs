@@ -30,6 +30,14 @@ pub(super) fn bind_row(statement: &mut Statement<'_>, row: &Row) -> rusqlite::Re
     statement.raw_bind_parameter(row.values.len() + 1, row.version.us())
 }
 
+/// Binds a row's key and version.
+pub(super) fn bind_key(statement: &mut Statement<'_>, row: &Row) -> rusqlite::Result<()> {
+    for (at, value) in row.key().iter().enumerate() {
+        bind(statement, at + 1, value)?;
+    }
+    statement.raw_bind_parameter(row.key().len() + 1, row.version.us())
+}
+
 fn bind(statement: &mut Statement<'_>, at: usize, value: &Value) -> rusqlite::Result<()> {
     match value {
         Value::Null => statement.raw_bind_parameter(at, rusqlite::types::Null),

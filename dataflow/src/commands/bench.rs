@@ -21,7 +21,7 @@ use clap::{Args, ValueEnum};
 use scenarios::cache::Layout;
 
 use crate::commands::WrongUse;
-use crate::commands::run::embedder;
+use crate::commands::run::{Embedder, embedder};
 use measure::Measured;
 use prepare::Amount;
 use report::Entry;
@@ -51,7 +51,10 @@ pub enum Stage {
 
 impl Stage {
     fn embedder(self) -> anyhow::Result<Option<MakeEmbedder>> {
-        if self >= Stage::Embedding { embedder("projection") } else { Ok(None) }
+        match embedder("projection")? {
+            Embedder::Vectors(make) if self >= Stage::Embedding => Ok(Some(make)),
+            _ => Ok(None),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use crate::commands::common::{ConfigLayers, is_colourful, json_pretty, printable};
 use crate::commands::config::mask_address;
-use crate::commands::run::{data_folder, embedder, open_source, outlet_urls};
+use crate::commands::run::{Embedder, data_folder, embedder, open_source, outlet_urls};
 use crate::config::Config;
 
 /// Shown under `--help`.
@@ -132,8 +132,8 @@ fn vectors(name: &str, checkup: &mut Checkup) {
     checkup.ask("vector", || {
         let made = embedder(name).map_err(|error| Answer::failed(format!("{error:#}"), ""))?;
         let seen = match made {
-            None => "states get no vectors, `similar` finds nothing".to_owned(),
-            Some(make) => {
+            Embedder::None | Embedder::Texts(_) => "states get no vectors, `similar` finds nothing".to_owned(),
+            Embedder::Vectors(make) => {
                 let vector = make().embed(&[1.0, -2.0, 3.0], &["a".to_owned(), "b".to_owned()]);
                 let vector = vector.ok_or_else(|| Answer::failed("it makes no vector of three numbers", ""))?;
                 format!("{} components, made by this program itself", vector.len())

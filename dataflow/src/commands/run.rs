@@ -1,5 +1,6 @@
 //! `run`: the job itself, with progress while it works and a summary when it is done.
 
+mod embedding;
 mod processes;
 mod source;
 mod summary;
@@ -23,13 +24,14 @@ use crate::commands::common::{ask, set_flags, thousands};
 use crate::config::{self, Config};
 use crate::delays::DelayMeter;
 use crate::faults::Faults;
-use crate::job::{JobConfig, MakeEmbedder, Status};
+use crate::job::{JobConfig, Status};
 use crate::outlets::{AnomalyTopic, DeadLetterTopic, Outlet};
 use crate::progress::Progress;
 use crate::run::Outcome;
 
 use watcher::Watcher;
 
+pub use embedding::{Embedder, embedder};
 pub use source::{labels_of, open as open_source, topic_url};
 pub use usage::{cpu_seconds, peak_rss_bytes};
 
@@ -38,7 +40,8 @@ pub const EXAMPLES: &str = "Examples:
   dataflow -w 8                                   replay the bundled recording into ./plenum-data
   dataflow -w 4 --source file:day.jsonl.zst --store sqlite:day.db
   dataflow -n 2 -w 2 --fresh                      two processes with two workers each
-  dataflow -w 4 --source kafka://localhost:9092/iot-metrics --from latest";
+  dataflow -w 4 --source kafka://localhost:9092/iot-metrics --from latest
+  dataflow -w 4 --embedder ollama://localhost:11434/all-minilm:l6-v2";
 
 /// Beyond this a typing error is more likely than a machine with so many cores.
 const MOST_WORKERS: usize = 256;
@@ -67,8 +70,8 @@ pub struct RunArguments {
     /// Where results go: sqlite:PATH or null
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
-    /// What makes vectors of states: projection or none
-    #[arg(long, value_name = "NAME")]
+    /// What makes vectors of states: projection, ollama://HOST:PORT/MODEL or none
+    #[arg(long, value_name = "URL")]
     pub embedder: Option<String>,
     /// Forget what the store holds and begin at the beginning
     #[arg(long)]
@@ -211,17 +214,19 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     let source = source::open(&config.source, &config.kafka(), show)?;
     let mut children = None;
     let workers = processes::plan(arguments, &mut children)?;
+    udfs::check_catalogue(model::Catalogue::builtin()).context("could not use the device catalogue")?;
+    let store = if workers.process == 0 { Some(open_store(&config.store, arguments.fresh)?) } else { None };
+    let embedding = embedding::start(&config, workers.process == 0)?;
     let job = JobConfig {
         settings: config.job.clone(),
         monitor: config.detectors.clone(),
         source: Arc::clone(&source.source),
         store_rows: config.store != "null",
-        embedder: embedder(&config.embedder)?,
+        embedder: embedding.vectors,
+        texts: embedding.texts.clone(),
         faults: Faults::default(),
         timed: true,
     };
-    udfs::check_catalogue(model::Catalogue::builtin()).context("could not use the device catalogue")?;
-    let store = if workers.process == 0 { Some(open_store(&config.store, arguments.fresh)?) } else { None };
     let mut outlets = if workers.process == 0 { open_outlets(&config)? } else { Vec::new() };
     let stop = stop_on_signals()?;
     let progress = Arc::new(Progress::default());
@@ -235,6 +240,9 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     if let Some(watcher) = watcher {
         watcher.finish();
     }
+    if let Some(service) = embedding.service {
+        service.finish();
+    }
     if let Some(children) = children {
         children.join(result.is_ok())?;
     }
@@ -242,7 +250,8 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     if workers.process != 0 {
         return Ok(ExitCode::SUCCESS);
     }
-    let report = summary::Report::gather(&config, &source, &mut outcome, &progress, cpu_before)?;
+    let report =
+        summary::Report::gather(&config, &source, &mut outcome, &progress, cpu_before, embedding.texts.as_deref())?;
     if arguments.json {
         println!("{}", report.to_json());
     } else {
@@ -291,18 +300,6 @@ fn release(outcome: &mut Outcome) -> anyhow::Result<()> {
         store.release_lease().context("could not give the store back")?;
     }
     Ok(())
-}
-
-/// The embedder by its name.
-///
-/// # Errors
-/// [`WrongUse`] for an unknown one.
-pub fn embedder(name: &str) -> anyhow::Result<Option<MakeEmbedder>> {
-    match name {
-        "projection" => Ok(Some(|| Box::new(connectors::projection::Projection::new()))),
-        "none" => Ok(None),
-        other => bail!(WrongUse(format!("embedder {other:?} is none of projection, none"))),
-    }
 }
 
 /// This process as the owner of a store.

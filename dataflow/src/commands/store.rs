@@ -1,5 +1,6 @@
 //! `store`: what a store holds, as lines, as tables, checked, or removed.
 
+mod backfill;
 mod dump;
 mod verify;
 
@@ -60,6 +61,20 @@ enum Action {
         #[arg(long)]
         yes: bool,
     },
+    /// Give states that were stored without a vector theirs; a running job does the same when it is caught up
+    #[command(
+        after_help = "Example:\n  dataflow store backfill-embeddings --store sqlite:day.db --embedder ollama://localhost:11434/all-minilm:l6-v2"
+    )]
+    BackfillEmbeddings {
+        #[command(flatten)]
+        store: StoreArgument,
+        /// The embedder of the run, ollama://HOST:PORT/MODEL
+        #[arg(long, value_name = "URL")]
+        embedder: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Count rows by day, look for missing windows and for rows that do not fit; exit code 1 where something is wrong
     #[command(after_help = "Example:\n  dataflow store verify --store sqlite:day.db")]
     Verify {
@@ -80,6 +95,7 @@ pub fn run(arguments: &StoreArguments) -> anyhow::Result<ExitCode> {
         Action::Dump { store, table } => dump::run(store, table),
         Action::Schema { store, json } => schema(store, *json),
         Action::Clear { store, yes } => clear(store, *yes),
+        Action::BackfillEmbeddings { store, embedder, json } => backfill::run(store, embedder.as_deref(), *json),
         Action::Verify { store, json } => verify::run(store, *json),
     }
 }

@@ -1,6 +1,7 @@
 //! One verb, one file.
 
 pub mod detect;
+pub mod embed;
 pub mod read;
 pub mod window;
 pub mod write;

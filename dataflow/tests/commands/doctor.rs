@@ -82,7 +82,7 @@ fn what_fails_is_told_with_what_helps() {
           FAILED  open        could not open store "none.db": file is not a database; the file is no SQLite database: name another one
 
         embedder  word2vec
-          FAILED  vector      embedder "word2vec" is none of projection, none
+          FAILED  vector      embedder "word2vec" is none of projection, ollama://HOST[:PORT]/MODEL, none
 
         0 fine, 0 with advice, 3 failed
     "#]].assert_eq(&doctor("--source file:none.jsonl --store sqlite:none.db --embedder word2vec"));

@@ -65,6 +65,7 @@ fn run_job(folder: &Path, name: &str) {
         source: Arc::new(FileSource::open(folder.join(format!("{name}.jsonl.zst"))).unwrap()),
         store_rows: true,
         embedder: Some(|| Box::new(connectors::Projection::new())),
+        texts: None,
         faults: Faults::default(),
         timed: true,
     };

@@ -164,7 +164,7 @@ fn settings_are_printed_and_checked() {
         "config validate --set embedder=gpt",
         expect![[r#"
             exit 1
-            error: embedder "gpt" is none of projection, none
+            error: embedder "gpt" is none of projection, ollama://HOST[:PORT]/MODEL, none
         "#]],
     );
     check(

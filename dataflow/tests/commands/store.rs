@@ -116,6 +116,7 @@ fn a_sound_store_is_verified_and_an_unsound_one_is_not() {
              late_metrics                           0
              state_vectors                          0
              state_occurrences                      0
+             pending_states                         0
 
             Gaps      none: each device has a state in every window from its first to its last
 

@@ -2,5 +2,6 @@
 
 mod doctor;
 mod kafka;
+mod ollama;
 #[path = "../../../connectors/tests/live/services.rs"]
 mod services;

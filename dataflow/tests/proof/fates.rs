@@ -32,7 +32,7 @@ pub fn fates(seeds: Seeds) -> Checks {
 
 fn one(seed: u64) -> Result<(), String> {
     let world = world(seed);
-    let job = JobConfig { timed: true, ..world.config(Arc::new(world.finite()), &Faults::default()) };
+    let job = JobConfig { timed: true, ..world.config(Arc::new(world.finite()), &Faults::default(), false) };
     let store = MemoryStore::new();
     let handle: Box<dyn Store> = Box::new(store.clone());
     let workers = Workers::threads(1 + seed as usize % 4);
@@ -46,7 +46,7 @@ fn one(seed: u64) -> Result<(), String> {
 pub fn on_stage(seed: u64, faults: &Faults, stuck_steps: u64) -> Result<(), String> {
     let world = world(seed);
     let store = ScriptStore::new(faults.ignore_versions);
-    let job = world.config(Arc::new(world.finite()), faults);
+    let job = world.config(Arc::new(world.finite()), faults, false);
     let manifest = undisturbed(&job, 1 + seed as usize % 4, &store, stuck_steps)?;
     agree(&world, &store.stored(), &manifest)
 }

@@ -80,7 +80,7 @@ fn walks(seeds: Seeds) -> Checks {
         checks.check(&again, walked);
     }
     println!(
-        "walk: {} seeds from {}, {} differ; {} crashes, {} stops, {} resumes from a checkpoint, {} idle marks, {} records, {} late, {} incidents",
+        "walk: {} seeds from {}, {} differ; {} crashes, {} stops, {} resumes from a checkpoint, {} idle marks, {} records, {} late, {} incidents, {} states pending at the end",
         seeds.count,
         seeds.from,
         checks.failed,
@@ -90,7 +90,8 @@ fn walks(seeds: Seeds) -> Checks {
         tally.marks,
         tally.records,
         tally.late,
-        tally.incidents
+        tally.incidents,
+        tally.pending
     );
     checks
 }

@@ -44,14 +44,16 @@ pub struct Tally {
     pub records: u64,
     pub incidents: u64,
     pub late: u64,
+    pub pending: u64,
 }
 
 /// Every write acknowledged at once, the workers in turn.
 pub fn undisturbed(job: &JobConfig, workers: usize, store: &ScriptStore, stuck_steps: u64) -> Result<Manifest, String> {
-    let stage = Stage::open(job, workers, store);
+    let mut stage = Stage::open(job, workers, store);
     for step in 0..stuck_steps {
         let worker = step as usize % workers;
         let answer = stage.step(worker, step as i64, false);
+        stage.embed(true);
         while store.pending() > 0 {
             store.complete(0, true);
         }
@@ -106,12 +108,12 @@ pub fn disturbed(
         let live = script.live && lives > 0;
         let source = if live { topic.live(&steps) } else { topic.finite() };
         let source = Arc::new(Sips { source, records: script.sip });
-        let stage = Stage::open(&topic.job(source), workers, store);
+        let mut stage = Stage::open(&topic.job(source), workers, store);
         tally.resumes += u64::from(stage.resumed);
         let wire = Wire { pace: *random.pick(&[0.05, 0.4, 0.4, 0.9]), slow_marks: random.chance(0.5) };
         let wire = if lives > 0 { wire } else { Wire { pace: 0.4, slow_marks: false } };
         let last_life = lives <= 0;
-        let end = live_once(&stage, workers, script, (last_life, wire), &steps, &mut now, random, store, tally);
+        let end = live_once(&mut stage, workers, script, (last_life, wire), &steps, &mut now, random, store, tally);
         stage.die();
         match end? {
             End::Finished(manifest) => {
@@ -134,7 +136,7 @@ pub fn disturbed(
 
 #[expect(clippy::too_many_arguments, reason = "the state of a walk, taken apart")]
 fn live_once(
-    stage: &Stage,
+    stage: &mut Stage,
     workers: usize,
     script: &Script,
     (last_life, wire): (bool, Wire),
@@ -153,6 +155,14 @@ fn live_once(
             steps.advance_to(steps.now() + 1);
         }
         disturb(store, wire, random);
+        if stage.texts.is_some() {
+            if random.chance(0.1) {
+                stage.embed(random.chance(0.8));
+            }
+            if random.chance(0.01) {
+                stage.complete(store);
+            }
+        }
         let worker = random.below(workers);
         let answer = stage.step(worker, *now, stop)?;
         match answer.status? {

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use connectors::memory::MemoryStore;
+use connectors::memory::{MemoryEmbedder, MemoryStore};
 use connectors::{Checkpoint, Event, IdleMark, PartitionReader, Poll, Source, SourceError, Store as _};
 use dataflow::checkpoint::{Manifest, Start};
+use dataflow::embeddings::Embeddings;
+use dataflow::embeddings::backfill::Backfill;
 use dataflow::job::{Job, JobConfig, Status};
 use dataflow::progress::Progress;
 use dataflow::queue::{Work, WriteQueue};
@@ -37,6 +39,8 @@ pub struct Stage {
     guards: WorkerGuards<()>,
     /// It starts from a checkpoint.
     pub resumed: bool,
+    /// Of a job with an embedder of texts.
+    pub texts: Option<(Arc<Embeddings>, MemoryEmbedder)>,
 }
 
 impl Stage {
@@ -46,6 +50,10 @@ impl Stage {
         let checkpoint = stored.latest_checkpoint().expect("memory does not fail");
         let marks = stored.marks().expect("memory does not fail");
         let resumed = checkpoint.is_some();
+        let texts = config.texts.clone().map(|embeddings| {
+            embeddings.load(&mut stored).expect("memory does not fail");
+            (embeddings, MemoryEmbedder::new())
+        });
         let start = Arc::new(Start::decode(checkpoint, marks).expect("what was written can be read"));
         let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
         let (mut commands, mut answers, mut ends) = (Vec::new(), Vec::new(), Vec::new());
@@ -83,13 +91,31 @@ impl Stage {
         for _ in 0..workers {
             all_ready.recv().expect("every worker is built");
         }
-        Stage { commands, answers, guards: guards.expect("threads need no network"), resumed }
+        Stage { commands, answers, guards: guards.expect("threads need no network"), resumed, texts }
     }
 
     /// Lets one worker take a step.
     pub fn step(&self, worker: usize, now_ms: i64, stop: bool) -> Result<Answer, String> {
         self.commands[worker].send(Command::Step { now_ms, stop }).map_err(|_| "worker died".to_owned())?;
         self.answers[worker].recv().map_err(|_| format!("worker {worker} panicked"))
+    }
+
+    /// The embedder answers some of the queued texts, or does not.
+    pub fn embed(&mut self, answers: bool) {
+        if let Some((embeddings, embedder)) = &mut self.texts {
+            embedder.fail(u64::from(!answers));
+            let queued = embeddings.work(embedder);
+            assert!(queued.is_err() || answers || matches!(queued, Ok(0)));
+        }
+    }
+
+    /// Completes some of what the store has pending, as the job does when it is calm.
+    pub fn complete(&mut self, store: &ScriptStore) {
+        if let Some((embeddings, embedder)) = &mut self.texts {
+            embedder.fail(0);
+            let step = Backfill::default().step(&mut store.stored(), embeddings, embedder);
+            step.expect("memory does not fail");
+        }
     }
 
     /// Ends all workers where they are.

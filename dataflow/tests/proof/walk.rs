@@ -2,12 +2,16 @@
 //! idle partitions, restarts at another worker count, against an undisturbed run of one worker. Every table must be equal to
 //! the last bit, and so must the totals.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use connectors::memory::Steps;
+use connectors::memory::{MemoryEmbedder, MemoryStore, Steps};
 use connectors::{Source, Store as _};
+use dataflow::embeddings::Embeddings;
+use dataflow::embeddings::backfill::Backfill;
 use dataflow::faults::Faults;
 use dataflow::job::JobConfig;
+use model::tables::TableId;
 
 use crate::content::{compare, content};
 use crate::random::Random;
@@ -21,6 +25,8 @@ pub const STUCK_STEPS: u64 = 60_000;
 struct Walked<'a> {
     world: &'a World,
     faults: &'a Faults,
+    /// Every state waits for its vector.
+    patient: bool,
 }
 
 impl Topic for Walked<'_> {
@@ -33,7 +39,7 @@ impl Topic for Walked<'_> {
     }
 
     fn job(&self, source: Arc<dyn Source>) -> JobConfig {
-        self.world.config(source, self.faults)
+        self.world.config(source, self.faults, self.patient)
     }
 }
 
@@ -49,13 +55,13 @@ pub fn walk(seed: u64, faults: &Faults, stuck_steps: u64, tally: &mut Tally) -> 
         stuck_steps,
         sip: random.between(1, 12) as usize,
     };
-    let got = disturbed(&Walked { world: &world, faults }, &script, &mut random, &store, tally)?;
+    let got = disturbed(&Walked { world: &world, faults, patient: false }, &script, &mut random, &store, tally)?;
     // The undisturbed run gets the same idle marks: they are decisions, made once and kept.
     let calm = ScriptStore::new(false);
     let marks = store.stored().marks().expect("memory does not fail");
     tally.marks += marks.len() as u64;
     calm.stored().write_marks(&marks).expect("memory does not fail");
-    let sound = Walked { world: &world, faults: &Faults::default() };
+    let sound = Walked { world: &world, faults: &Faults::default(), patient: true };
     let want = undisturbed(&sound.job(sound.finite()), 1, &calm, STUCK_STEPS)
         .map_err(|error| format!("the undisturbed run: {error}"))?;
     let totals = got.totals;
@@ -66,5 +72,43 @@ pub fn walk(seed: u64, faults: &Faults, stuck_steps: u64, tally: &mut Tally) -> 
     if want.totals.received() != all as u64 {
         return Err(format!("undisturbed run: {} fates for {all} records", want.totals.received()));
     }
+    if let Some(embeddings) = sound.job(sound.finite()).texts {
+        tally.pending += complete(&mut store.stored(), &embeddings)?;
+        if calm.stored().count(TableId::PendingStates).expect("memory does not fail") > 0 {
+            return Err("undisturbed run: a state was not waited for".to_owned());
+        }
+    }
     compare(&content(&store.stored(), &got), &content(&calm.stored(), &want))
+}
+
+/// Completes what is pending, as if the embedder had failed and a writer died after it had written and before it removed
+/// anything. How many states were pending.
+fn complete(store: &mut MemoryStore, embeddings: &Embeddings) -> Result<u64, String> {
+    let mut pending = Vec::new();
+    let keep = &mut |row| {
+        pending.push(row);
+        ControlFlow::Continue(())
+    };
+    store.scan(TableId::PendingStates, &[], keep).expect("memory does not fail");
+    let mut embedder = MemoryEmbedder::new();
+    embedder.fail(1);
+    for repeated in [false, true] {
+        if repeated {
+            store.write(&pending).expect("memory takes what it gave");
+        }
+        let mut round = Backfill::default();
+        let mut tries = 0;
+        loop {
+            match round.step(store, embeddings, &mut embedder) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(_) if tries == 0 => tries += 1,
+                Err(error) => return Err(format!("{error:#}")),
+            }
+        }
+        if round.completed != pending.len() as u64 || round.left() > 0 {
+            return Err(format!("{} of {} pending states were completed", round.completed, pending.len()));
+        }
+    }
+    Ok(pending.len() as u64)
 }

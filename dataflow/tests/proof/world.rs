@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use connectors::Source;
 use connectors::memory::{MemorySource, Recorded, Steps};
+use dataflow::embeddings::{Clock, Embeddings};
 use dataflow::faults::Faults;
 use dataflow::job::JobConfig;
-use dataflow::settings::{Aggregation, JobSettings};
+use dataflow::settings::{Aggregation, EmbeddingSettings, JobSettings, TextKind};
 
 use crate::random::Random;
 
@@ -16,6 +18,8 @@ pub struct World {
     pub settings: JobSettings,
     /// (arrival step, event) by partition.
     pub partitions: BTreeMap<u32, Vec<(u64, Recorded)>>,
+    /// Texts of an embedder that takes its time, instead of one that works in the stream.
+    pub texts: Option<EmbeddingSettings>,
 }
 
 const START_MS: i64 = 1_772_445_600_000;
@@ -124,7 +128,13 @@ pub fn world(seed: u64) -> World {
         ahead_rows: random.between(10, 400) as usize,
         ..JobSettings::default()
     };
-    World { settings, partitions: topic }
+    let texts = match seed % 3 {
+        0 => None,
+        1 => Some(TextKind::Words),
+        _ => Some(TextKind::Values),
+    };
+    let texts = texts.map(|text| EmbeddingSettings { text, max_wait_ms: random.between(0, 60_000) });
+    World { settings, partitions: topic, texts }
 }
 
 /// The longest message that a world's settings allow, in bytes.
@@ -192,13 +202,27 @@ impl World {
         MemorySource::live("walk", self.partitions.clone(), steps.clone())
     }
 
-    pub fn config(&self, source: Arc<dyn Source>, faults: &Faults) -> JobConfig {
+    /// The job; without patience its texts come in time or not.
+    pub fn config(&self, source: Arc<dyn Source>, faults: &Faults, patient: bool) -> JobConfig {
+        let texts = self.texts.as_ref().map(|settings| {
+            // Time goes on whenever it is asked for, so that no real clock decides; or it stands still, and nothing is late.
+            let now_ms = AtomicI64::new(START_MS + 150_000);
+            let clock: Clock = match patient {
+                true => Box::new(|| START_MS),
+                false => Box::new(move || now_ms.fetch_add(200, Ordering::SeqCst)),
+            };
+            Arc::new(Embeddings::new("memory", settings, &self.settings, clock))
+        });
         JobConfig {
             settings: self.settings.clone(),
             monitor: crate::quick_monitor(),
             source,
             store_rows: true,
-            embedder: Some(|| Box::new(connectors::projection::Projection::new())),
+            embedder: match texts {
+                Some(_) => None,
+                None => Some(|| Box::new(connectors::projection::Projection::new())),
+            },
+            texts,
             faults: faults.clone(),
             timed: false,
         }

@@ -128,6 +128,7 @@ fn behind<'scope>(
         aggregate: part.settings.aggregate,
         store_rows: false,
         embedder: part.embedder.map(|make| make()),
+        texts: None,
     };
     let mut directory = Directory::default();
     let devices = Devices::resume(Vec::new(), &mut directory, &context);

@@ -211,6 +211,7 @@ fn run_messages(case: &Case, topic: &Arc<Held>, settings: &JobSettings, folder: 
         source: Arc::clone(topic) as Arc<dyn connectors::Source>,
         store_rows: is_stored,
         embedder: case.stage.embedder()?,
+        texts: None,
         faults: Faults::default(),
         timed: true,
     };

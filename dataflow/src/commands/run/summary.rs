@@ -18,6 +18,7 @@ use super::{Opened, reached_end};
 use crate::commands::common::{printable, table, table_text};
 use crate::config::Config;
 use crate::delays::Quantiles;
+use crate::embeddings::{Counts, Embeddings};
 use crate::ledger::Totals;
 use crate::progress::Progress;
 use crate::run::Outcome;
@@ -29,6 +30,9 @@ pub struct Report {
     source: String,
     store: String,
     totals: Totals,
+    /// Of an embedder of texts, in this process.
+    texts: Option<Counts>,
+    embedder: String,
     expected: Option<u64>,
     finished: bool,
     /// It has no end: the topic goes on.
@@ -65,6 +69,7 @@ impl Report {
         outcome: &mut Outcome,
         progress: &Progress,
         cpu_before_s: f64,
+        texts: Option<&Embeddings>,
     ) -> anyhow::Result<Report> {
         let live = opened.source.live().is_some();
         let totals = outcome.manifest.as_ref().map(|manifest| manifest.totals).unwrap_or_default();
@@ -87,6 +92,8 @@ impl Report {
             source: opened.description.clone(),
             store: config.store.clone(),
             totals,
+            texts: texts.map(Embeddings::counts),
+            embedder: config.embedder.clone(),
             expected: opened.source.messages_total(),
             finished: reached_end(&outcome.status),
             live,
@@ -129,8 +136,7 @@ impl Report {
             },
             "states": self.totals.states,
             "incidents": {"info": info, "warning": warning, "critical": critical},
-            // The embedders of this build work in the stream: nothing waits and nothing is worth keeping.
-            "embeddings": {"computed": self.totals.embeddings_computed, "cached": 0, "pending": 0},
+            "embeddings": self.embeddings(),
             "rows": self.rows,
             "rows_written": self.written,
             "seconds": {"wall": self.wall_s, "cpu": self.cpu_s},
@@ -144,6 +150,17 @@ impl Report {
                 json!({"readings": readings.to_json(), "states": states.to_json()})
             }),
         })
+    }
+
+    /// The vectors of the states; of an embedder of texts, what this run and process did.
+    fn embeddings(&self) -> serde_json::Value {
+        let Counts { computed, cached } =
+            self.texts.unwrap_or(Counts { computed: self.totals.embeddings_computed, cached: 0 });
+        json!({"computed": computed, "cached": cached, "pending": self.pending()})
+    }
+
+    fn pending(&self) -> u64 {
+        self.rows.get(TableId::PendingStates.table().name).copied().unwrap_or(0)
     }
 
     fn false_alarms(&self) -> impl Iterator<Item = &Found> {
@@ -228,6 +245,14 @@ impl fmt::Display for Report {
                 "Delay     readings to row {} ms (99 %: {} ms), states after they may close {} ms (99 %: {} ms)",
                 readings.p50_ms, readings.p99_ms, states.p50_ms, states.p99_ms
             )?;
+        }
+        if let Some(Counts { computed, cached }) = self.texts {
+            let pending = self.pending();
+            writeln!(f, "Vectors   {computed} texts computed, {cached} states with a known one, {pending} pending")?;
+            if pending > 0 {
+                let (program, store, embedder) = (program(), &self.store, &self.embedder);
+                writeln!(f, "          {program} store backfill-embeddings --store {store} --embedder {embedder}")?;
+            }
         }
         let [info, warning, critical] = totals.incidents;
         writeln!(f, "States    {}, {} of them unusual", totals.states, totals.anomalous_states)?;

@@ -53,7 +53,7 @@ impl Findings {
 fn time_column(table: TableId) -> Option<&'static str> {
     match table {
         TableId::DeviceMetricsRaw | TableId::LateMetrics => Some("timestamp"),
-        TableId::DeviceStateSnapshots | TableId::StateOccurrences => Some("snapshot_time"),
+        TableId::DeviceStateSnapshots | TableId::StateOccurrences | TableId::PendingStates => Some("snapshot_time"),
         TableId::AnomalyEvents => Some("started_at"),
         TableId::DeadLetters => Some("broker_time"),
         TableId::DeviceProfiles | TableId::DeviceStatistics | TableId::StateVectors => None,
@@ -85,7 +85,7 @@ pub(super) fn run(argument: &StoreArgument, as_json: bool) -> anyhow::Result<Exi
     });
     read(store.as_mut(), TableId::AnomalyEvents, &mut findings, incident);
     read(store.as_mut(), TableId::DeviceStatistics, &mut findings, statistics);
-    for table in [TableId::DeviceProfiles, TableId::DeadLetters, TableId::LateMetrics] {
+    for table in [TableId::DeviceProfiles, TableId::DeadLetters, TableId::LateMetrics, TableId::PendingStates] {
         read(store.as_mut(), table, &mut findings, |_, _| {});
     }
     store.release_lease().context("could not give the store back")?;
