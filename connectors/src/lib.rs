@@ -5,6 +5,7 @@
 
 pub mod check;
 mod checksum;
+mod cql;
 mod error;
 pub mod file;
 mod fit;
@@ -15,6 +16,7 @@ pub mod projection;
 pub mod sqlite;
 mod url;
 
+pub use cql::CqlStore;
 pub use error::{EmbedError, SourceError, StoreError};
 pub use file::{FileOptions, FileSource};
 pub use kafka::{KafkaProducer, KafkaSettings, KafkaSource};
@@ -22,7 +24,9 @@ pub use memory::{MemoryEmbedder, MemorySource, MemoryStore, NullStore};
 pub use ollama::Ollama;
 pub use projection::Projection;
 pub use sqlite::SqliteStore;
-pub use url::{check_embedder, check_store, open_source, open_store, open_text_embedder};
+pub use url::{
+    check_embedder, check_store, mask_address, open_existing_store, open_source, open_store, open_text_embedder,
+};
 
 use std::ops::ControlFlow;
 
@@ -190,20 +194,47 @@ pub struct LeaseOwner {
 impl LeaseOwner {
     /// This process, as far as the system says who it is.
     pub fn this_process(started_ms: i64) -> Self {
-        let read = |path: &str| std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned());
-        let host = read("/proc/sys/kernel/hostname").or_else(|| std::env::var("HOSTNAME").ok());
-        let boot = read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let host = read_trimmed("/proc/sys/kernel/hostname").or_else(|| std::env::var("HOSTNAME").ok());
         let pid = std::process::id();
         let host = host.filter(|host| !host.is_empty()).unwrap_or_else(|| "of unknown name".to_owned());
-        LeaseOwner { host, pid, instance: format!("{boot}:{pid}:{started_ms}"), started_ms }
+        let instance = match (machine(), born(pid)) {
+            (Some(machine), Some(born)) => format!("{machine}:{born}"),
+            _ => format!("{pid}:{started_ms}"),
+        };
+        LeaseOwner { host, pid, instance, started_ms }
     }
+
+    /// Whether it was a process of this machine, of this run of the kernel and of this view of its processes, and is gone.
+    pub(crate) fn is_dead_here(&self) -> bool {
+        let Some((place, born_then)) = self.instance.rsplit_once(':') else { return false };
+        machine().is_some_and(|machine| machine == place) && born(self.pid).as_deref() != Some(born_then)
+    }
+}
+
+fn read_trimmed(path: &str) -> Option<String> {
+    std::fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+/// Which run of which kernel this is, and in which namespace its processes are numbered; a container has its own.
+fn machine() -> Option<String> {
+    let boot = read_trimmed("/proc/sys/kernel/random/boot_id")?;
+    let namespace = std::fs::read_link("/proc/self/ns/pid").ok()?;
+    Some(format!("{boot}:{}", namespace.display()))
+}
+
+/// When a process started, in ticks since the kernel did; `None` if there is none. Numbers of processes are used again.
+fn born(pid: u32) -> Option<String> {
+    let stat = read_trimmed(&format!("/proc/{pid}/stat"))?;
+    // The second field, a name, may hold anything but ends with the last bracket.
+    let behind_name = stat.rsplit_once(')')?.1;
+    behind_name.split_whitespace().nth(19).map(str::to_owned)
 }
 
 /// Where rows and the job's bookkeeping go. Whatever a method wrote is durable when it returns: it survives the death of
 /// the process at any later moment.
 pub trait Store: Send {
-    /// Writes rows. Twice is the same as once: for one key the row with the higher version wins, and among equal versions
-    /// the one written later. A double column's zero has no sign.
+    /// Writes rows. Twice is the same as once: for one key the row with the higher version wins; rows with equal versions
+    /// are taken to be equal. A double column's zero has no sign.
     ///
     /// # Errors
     /// If a row does not fit its table (nothing was written then) or the store fails; writing all rows again is safe.

@@ -86,12 +86,12 @@ fn errors_say_what_where_and_what_helps() {
         message("null".into()),
     ];
     expect_test::expect![[r#"
-        store "postgres://localhost" has no known scheme; stores are sqlite:PATH and null
-        store "plenum.db" has no known scheme; stores are sqlite:PATH and null
-        store "sqlite:" needs a path; stores are sqlite:PATH and null
-        store "scylla://localhost:9042/iot_monitoring" needs a CQL client, which this build does not have; stores are sqlite:PATH and null
+        store "postgres://localhost" has no known scheme; stores are sqlite:PATH, scylla://[USER[:PASSWORD]@]HOST[:PORT]/KEYSPACE (also cassandra://...) and null
+        store "plenum.db" has no known scheme; stores are sqlite:PATH, scylla://[USER[:PASSWORD]@]HOST[:PORT]/KEYSPACE (also cassandra://...) and null
+        store "sqlite:" needs a path; stores are sqlite:PATH, scylla://[USER[:PASSWORD]@]HOST[:PORT]/KEYSPACE (also cassandra://...) and null
+        could not connect to store "scylla://localhost:9042/iot_monitoring": Failed to perform initial cluster metadata fetch: Control connection pool error: The pool is broken; Last connection failed with: Connection refused (os error 111); check that the servers run and can be reached from here; it is safe to try again
         could not open store "FOLDER/notes.txt": file is not a database; the file is no SQLite database: name another one
-        could not make the folder of store "FOLDER/notes.txt/below/store.db": Not a directory (os error 20); check its path and disk
+        could not make the folder of store "FOLDER/notes.txt/below/store.db": Not a directory (os error 20); a part of its path is a file and no folder: name another one
         could not open store "FOLDER": unable to open database file: FOLDER; check that it is a file in a folder that this user may write
         store "FOLDER/foreign.db" is an SQLite database of another program; name another file
         store "FOLDER/newer.db" has schema version 99 and this program writes version 3; use the program that made it, or name another file and replay

@@ -21,18 +21,40 @@ pub enum Kind {
     Timestamp,
     /// `blob`
     Blob,
-    /// `map<text, double>`
+    /// `frozen<map<text, double>>`
     Map,
-    /// `map<text, frozen<map<text, double>>>`
+    /// `frozen<map<text, frozen<map<text, double>>>>`
     Stats,
-    /// `list<text>`
+    /// `frozen<list<text>>`
     Texts,
-    /// `list<double>`
+    /// `frozen<list<double>>`
     Doubles,
     /// `vector<float, 384>`
     Vector,
     /// `timeuuid`
     Timeuuid,
+}
+
+impl Kind {
+    /// The type's name in CQL, as its own schema tables spell it. Collections are frozen: one cell with one time of
+    /// writing, so that a list that is written twice is not two lists, and an empty map is not the same as none.
+    pub const fn cql(self) -> &'static str {
+        match self {
+            Kind::Text => "text",
+            Kind::Bigint => "bigint",
+            Kind::Int => "int",
+            Kind::Double => "double",
+            Kind::Boolean => "boolean",
+            Kind::Timestamp => "timestamp",
+            Kind::Blob => "blob",
+            Kind::Map => "frozen<map<text, double>>",
+            Kind::Stats => "frozen<map<text, frozen<map<text, double>>>>",
+            Kind::Texts => "frozen<list<text>>",
+            Kind::Doubles => "frozen<list<double>>",
+            Kind::Vector => "vector<float, 384>",
+            Kind::Timeuuid => "timeuuid",
+        }
+    }
 }
 
 /// A column.

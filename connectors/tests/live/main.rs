@@ -2,6 +2,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../contract/mod.rs"]
+mod contract;
+mod cql;
 mod kafka;
 mod ollama;
 mod services;

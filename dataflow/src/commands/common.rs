@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use connectors::Store;
+use connectors::{Store, StoreError, mask_address};
 use model::tables::TableId;
 use model::time::{date_of, parse_rfc3339};
 use model::{Row, Value};
@@ -53,19 +53,13 @@ impl StoreArgument {
         if url == "null" {
             bail!(WrongUse("store \"null\" keeps nothing; name the store of a run, such as sqlite:day.db".to_owned()));
         }
-        if let Some(path) = url.strip_prefix("sqlite:")
-            && !path.is_empty()
-            && !Path::new(path).exists()
-        {
-            bail!(WrongUse(format!("store {url:?} does not exist; `dataflow run --store {url}` makes it")));
-        }
         // What the store warns of (a damaged checkpoint) is not lost; where a command logs already, that stays.
         let log = tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr);
         let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
-        match connectors::open_store(&url) {
+        match connectors::open_existing_store(&url) {
             Ok(store) => Ok(store),
-            Err(error @ connectors::StoreError::Url { .. }) => bail!(WrongUse(error.to_string())),
-            Err(error) => Err(error).with_context(|| format!("could not open store {url:?}")),
+            Err(error @ (StoreError::Url { .. } | StoreError::Schema { .. })) => bail!(WrongUse(error.to_string())),
+            Err(error) => Err(error).with_context(|| format!("could not open store {:?}", mask_address(&url))),
         }
     }
 }

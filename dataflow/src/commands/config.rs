@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use connectors::mask_address;
 use serde_json::json;
 use toml::{Table, Value};
 
@@ -86,9 +87,11 @@ fn check(config: &Config) -> anyhow::Result<()> {
     }
     config.kafka().check()?;
     crate::commands::run::outlet_urls(config)?;
-    let is_sqlite = config.store.strip_prefix("sqlite:").is_some_and(|path| !path.is_empty());
-    if !is_sqlite && config.store != "null" {
-        return Err(wrong("store", &config.store, "sqlite:PATH, null").into());
+    match config.store.split_once(':') {
+        Some(("scylla" | "cassandra", _)) => connectors::CqlStore::check_address(&config.store)?,
+        Some(("sqlite", path)) if !path.is_empty() => {}
+        _ if config.store == "null" => {}
+        _ => return Err(wrong("store", &config.store, "sqlite:PATH, scylla://HOST/KEYSPACE, null").into()),
     }
     Ok(udfs::check_catalogue(model::Catalogue::builtin())?)
 }
@@ -115,16 +118,6 @@ fn mask_value(value: &mut Value, secret: bool) {
         Value::String(text) => *text = mask_address(text),
         _ if secret => *value = Value::String(MASK.to_owned()),
         _ => {}
-    }
-}
-
-/// `scheme://user:password@host` without the password.
-pub(super) fn mask_address(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let host_at = rest.find('/').unwrap_or(rest.len());
-    match rest[..host_at].rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
-        Some((user, host)) => format!("{scheme}://{user}:{MASK}@{host}{}", &rest[host_at..]),
-        None => text.to_owned(),
     }
 }
 

@@ -6,12 +6,11 @@ use std::process::ExitCode;
 
 use clap::Args;
 use connectors::check::{Answer, Checkup, Finding, Verdict};
-use connectors::{check_embedder, check_store, kafka};
+use connectors::{check_embedder, check_store, kafka, mask_address};
 use scenarios::bundled;
 use serde_json::{Value as Json, json};
 
 use crate::commands::common::{ConfigLayers, is_colourful, json_pretty, printable};
-use crate::commands::config::mask_address;
 use crate::commands::run::{Embedder, data_folder, embedder, open_source, outlet_urls};
 use crate::config::Config;
 

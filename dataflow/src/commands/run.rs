@@ -16,7 +16,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use connectors::{LeaseOwner, Source, Store};
+use connectors::{LeaseOwner, Source, Store, mask_address};
 use model::tables::TableId;
 
 use crate::commands::WrongUse;
@@ -67,7 +67,7 @@ pub struct RunArguments {
     /// Where messages come from: scenario:NAME, file:PATH or kafka://HOST:PORT/TOPIC
     #[arg(long, value_name = "URL")]
     pub source: Option<String>,
-    /// Where results go: sqlite:PATH or null
+    /// Where results go: sqlite:PATH, scylla://HOST:PORT/KEYSPACE or null
     #[arg(long, value_name = "URL")]
     pub store: Option<String>,
     /// What makes vectors of states: projection, ollama://HOST:PORT/MODEL or none
@@ -310,13 +310,14 @@ pub fn this_process() -> LeaseOwner {
 
 /// Says what `--fresh` forgets and, where somebody can answer, asks first.
 fn may_forget(url: &str, yes: bool) -> anyhow::Result<bool> {
-    let mut store = connectors::open_store(url).with_context(|| format!("could not open store {url:?}"))?;
-    let mut count = |table| store.count(table).with_context(|| format!("could not count the rows of store {url:?}"));
+    let shown = mask_address(url);
+    let mut store = connectors::open_store(url).with_context(|| format!("could not open store {shown:?}"))?;
+    let mut count = |table| store.count(table).with_context(|| format!("could not count the rows of store {shown:?}"));
     let (states, incidents) = (count(TableId::DeviceStateSnapshots)?, count(TableId::AnomalyEvents)?);
     if states == 0 && incidents == 0 {
         return Ok(true);
     }
-    let held = format!("store {url} holds {} states and {} incidents", thousands(states), thousands(incidents));
+    let held = format!("store {shown} holds {} states and {} incidents", thousands(states), thousands(incidents));
     if yes || !std::io::stdin().is_terminal() {
         eprintln!("{held}; --fresh forgets them");
         return Ok(true);
@@ -325,10 +326,11 @@ fn may_forget(url: &str, yes: bool) -> anyhow::Result<bool> {
 }
 
 fn open_store(url: &str, fresh: bool) -> anyhow::Result<Box<dyn Store>> {
-    let mut store = connectors::open_store(url).with_context(|| format!("could not open store {url:?}"))?;
-    store.acquire_lease(&this_process()).with_context(|| format!("could not take store {url:?}"))?;
+    let shown = mask_address(url);
+    let mut store = connectors::open_store(url).with_context(|| format!("could not open store {shown:?}"))?;
+    store.acquire_lease(&this_process()).with_context(|| format!("could not take store {shown:?}"))?;
     if fresh {
-        store.clear().with_context(|| format!("could not clear store {url:?}"))?;
+        store.clear().with_context(|| format!("could not clear store {shown:?}"))?;
     }
     Ok(store)
 }
@@ -346,7 +348,7 @@ fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn start_logging(format: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,scylla=warn".into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call in the same process (tests) keeps the first one's format.
     let _ = if format == "json" {

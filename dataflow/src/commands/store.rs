@@ -2,20 +2,19 @@
 
 mod backfill;
 mod dump;
+mod schema;
 mod verify;
 
-use std::fmt::Write as _;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
-use connectors::Store;
-use model::tables::{Kind, TABLES, Table};
-use serde_json::json;
+use connectors::{Store, mask_address};
+use model::tables::{TABLES, Table};
 
 use crate::commands::WrongUse;
-use crate::commands::common::{StoreArgument, ask, json_pretty, table, table_text, thousands};
+use crate::commands::common::{StoreArgument, ask, table, table_text, thousands};
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
@@ -43,15 +42,9 @@ enum Action {
         #[arg(long, value_name = "NAME")]
         table: Vec<String>,
     },
-    /// Print the tables with their columns, keys and rows
-    #[command(after_help = "Example:\n  dataflow store schema --store sqlite:day.db")]
-    Schema {
-        #[command(flatten)]
-        store: StoreArgument,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
+    /// Print the tables with their columns, keys and rows; or make, check or drop them
+    #[command(args_conflicts_with_subcommands = true, after_help = schema::EXAMPLES)]
+    Schema(schema::SchemaArguments),
     /// Remove everything: all rows, checkpoints and marks
     #[command(after_help = "Example:\n  dataflow store clear --store sqlite:day.db --yes")]
     Clear {
@@ -93,38 +86,10 @@ enum Action {
 pub fn run(arguments: &StoreArguments) -> anyhow::Result<ExitCode> {
     match &arguments.action {
         Action::Dump { store, table } => dump::run(store, table),
-        Action::Schema { store, json } => schema(store, *json),
+        Action::Schema(arguments) => schema::run(arguments),
         Action::Clear { store, yes } => clear(store, *yes),
         Action::BackfillEmbeddings { store, embedder, json } => backfill::run(store, embedder.as_deref(), *json),
         Action::Verify { store, json } => verify::run(store, *json),
-    }
-}
-
-fn cql(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Text => "text",
-        Kind::Bigint => "bigint",
-        Kind::Int => "int",
-        Kind::Double => "double",
-        Kind::Boolean => "boolean",
-        Kind::Timestamp => "timestamp",
-        Kind::Blob => "blob",
-        Kind::Map => "map<text, double>",
-        Kind::Stats => "map<text, frozen<map<text, double>>>",
-        Kind::Texts => "list<text>",
-        Kind::Doubles => "list<double>",
-        Kind::Vector => "vector<float, 384>",
-        Kind::Timeuuid => "timeuuid",
-    }
-}
-
-fn key_role(table: &Table, at: usize) -> &'static str {
-    if at < table.partition_columns {
-        "partition"
-    } else if at < table.key_columns {
-        "clustering"
-    } else {
-        ""
     }
 }
 
@@ -132,36 +97,8 @@ fn count(store: &mut dyn Store, table: &'static Table) -> anyhow::Result<u64> {
     store.count(table.id).with_context(|| format!("could not count table {:?}", table.name))
 }
 
-fn schema(argument: &StoreArgument, as_json: bool) -> anyhow::Result<ExitCode> {
-    let mut store = argument.open()?;
-    let mut tables = Vec::new();
-    let mut text = String::new();
-    for known in TABLES {
-        let rows = count(store.as_mut(), known)?;
-        let columns = known.columns.iter().enumerate();
-        tables.push(json!({
-            "table": known.name,
-            "rows": rows,
-            "columns": columns.clone().map(|(at, column)| {
-                json!({"name": column.name, "type": cql(column.kind), "key": key_role(known, at)})
-            }).collect::<Vec<_>>(),
-        }));
-        let mut shown = table(&["", "column", "type", "key"], &[]);
-        for (at, column) in columns {
-            shown.add_row(["", column.name, cql(column.kind), key_role(known, at)]);
-        }
-        writeln!(text, "{} ({} rows)\n{}", known.name, thousands(rows), table_text(&shown))?;
-    }
-    if as_json {
-        println!("{}", json_pretty(&json!(tables)));
-    } else {
-        print!("{text}");
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 fn clear(argument: &StoreArgument, yes: bool) -> anyhow::Result<ExitCode> {
-    let url = argument.url()?;
+    let url = mask_address(&argument.url()?);
     let mut store = argument.open()?;
     let mut shown = table(&["", "table", "rows"], &[2]);
     let mut rows = 0;

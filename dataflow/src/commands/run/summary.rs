@@ -90,7 +90,7 @@ impl Report {
         }
         Ok(Report {
             source: opened.description.clone(),
-            store: config.store.clone(),
+            store: connectors::mask_address(&config.store),
             totals,
             texts: texts.map(Embeddings::counts),
             embedder: config.embedder.clone(),

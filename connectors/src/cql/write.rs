@@ -1,0 +1,176 @@
+//! Rows in: one batch a partition, many at a time.
+
+use std::collections::HashMap;
+
+use futures::stream::{self, StreamExt as _, TryStreamExt as _};
+use model::tables::{TABLES, Table, TableId};
+use model::{Row, Value};
+use scylla::statement::Statement;
+use scylla::statement::batch::{Batch, BatchStatement, BatchType};
+use scylla::statement::prepared::PreparedStatement;
+
+use super::bind::{Cells, Removal};
+use super::failure::failed;
+use super::link::Link;
+use super::schema::{self, Layout};
+use crate::StoreError;
+
+/// Rows of one partition in a batch, and their size as the row counts it; the servers take some megabytes.
+const BATCH_ROWS: usize = 256;
+const BATCH_BYTES: usize = 256 << 10;
+/// Batches under way at once.
+const IN_FLIGHT: usize = 64;
+/// Places of partitions that are remembered; when there are more, each is written once more.
+const PLACES_KEPT: usize = 200_000;
+/// Static columns are written again when a row is so much newer, in powers of two of a microsecond: 16.8 s.
+const STATIC_BLOCK_BITS: u32 = 24;
+
+/// Writes rows and remembers which static columns are written.
+pub(super) struct Writer {
+    /// By [`TableId`].
+    tables: Vec<Inserts>,
+    places: HashMap<(TableId, Vec<String>), Written>,
+}
+
+/// How a table's rows are written.
+struct Inserts {
+    table: &'static Table,
+    layout: Layout,
+    /// All columns.
+    whole: Insert,
+    /// Without the static ones; `None` where there are none.
+    lean: Option<Insert>,
+}
+
+struct Insert {
+    statement: PreparedStatement,
+    columns: Vec<usize>,
+}
+
+impl Insert {
+    fn cells<'a>(&'a self, row: &'a Row, layout: &'a Layout) -> Cells<'a> {
+        Cells { row, columns: &self.columns, layout }
+    }
+}
+
+/// The newest place of a device's day that is written: static columns hold the place of the highest version, and need no
+/// write where that changes nothing.
+#[derive(Clone)]
+struct Written {
+    block: i64,
+    values: Vec<Value>,
+}
+
+impl Writer {
+    pub(super) async fn prepare(link: &Link) -> Result<Self, StoreError> {
+        let tables = stream::iter(TABLES).then(|table| inserts(link, table)).try_collect().await?;
+        Ok(Writer { tables, places: HashMap::new() })
+    }
+
+    /// Writes rows that were found good; all may be written again if one of them fails.
+    pub(super) async fn write(&mut self, link: &Link, rows: &[Row]) -> Result<(), StoreError> {
+        let mut order: Vec<&Row> = rows.iter().collect();
+        order.sort_by(|a, b| super::scan::partition_order(a, b));
+        let mut places = Vec::new();
+        let mut batches = Vec::new();
+        for rows in order.chunk_by(|a, b| super::scan::partition_order(a, b).is_eq()) {
+            let inserts = &self.tables[rows[0].table as usize];
+            let key = &rows[0].key()[..inserts.table.partition_columns];
+            let mut place = inserts.lean.is_some().then(|| {
+                let texts = key.iter().filter_map(Value::as_text).map(str::to_owned);
+                let key = (rows[0].table, texts.collect());
+                (self.places.get(&key).cloned(), key)
+            });
+            let mut batch = Vec::new();
+            let mut bytes = 0;
+            for row in rows {
+                let whole = place.as_mut().is_none_or(|(written, _)| inserts.is_news(row, written));
+                let insert = if whole { &inserts.whole } else { inserts.lean.as_ref().unwrap_or(&inserts.whole) };
+                bytes += row.size_bytes();
+                if !batch.is_empty() && (batch.len() == BATCH_ROWS || bytes > BATCH_BYTES) {
+                    batches.push(std::mem::take(&mut batch));
+                    bytes = row.size_bytes();
+                }
+                batch.push((insert, *row));
+            }
+            batches.push(batch);
+            places.extend(place);
+        }
+        let sent = batches.into_iter().map(|batch| self.send(link, batch));
+        stream::iter(sent).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
+        // Only now are they durable.
+        if self.places.len() + places.len() > PLACES_KEPT {
+            self.places.clear();
+        }
+        self.places.extend(places.into_iter().filter_map(|(written, key)| Some((key, written?))));
+        Ok(())
+    }
+
+    /// Rows of one partition.
+    async fn send(&self, link: &Link, rows: Vec<(&Insert, &Row)>) -> Result<(), StoreError> {
+        let table = rows[0].1.table;
+        let layout = &self.tables[table as usize].layout;
+        let session = link.session.get_session();
+        let done = match rows.as_slice() {
+            [(insert, row)] => session.execute_unpaged(&insert.statement, insert.cells(row, layout)).await,
+            rows => {
+                let statements =
+                    rows.iter().map(|(insert, _)| BatchStatement::PreparedStatement(insert.statement.clone()));
+                let mut batch = Batch::new_with_statements(BatchType::Unlogged, statements.collect());
+                batch.set_is_idempotent(true);
+                let values: Vec<Cells<'_>> = rows.iter().map(|(insert, row)| insert.cells(row, layout)).collect();
+                session.batch(&batch, values).await
+            }
+        };
+        done.map(drop).map_err(|error| failed(format!("write table {:?} of", table.table().name), &link.place(), error))
+    }
+}
+
+impl Inserts {
+    /// Whether a row's static columns have to be written; they count as written then. Of two places within one block the
+    /// higher version wins on the server.
+    fn is_news(&self, row: &Row, written: &mut Option<Written>) -> bool {
+        let block = row.version.us() >> STATIC_BLOCK_BITS;
+        let values = || self.layout.static_columns(self.table).map(|at| &row.values[at]);
+        let known = written
+            .as_ref()
+            .is_some_and(|written| block < written.block || (block == written.block && values().eq(&written.values)));
+        if !known {
+            *written = Some(Written { block, values: values().cloned().collect() });
+        }
+        !known
+    }
+}
+
+/// Removes rows, but for what has a higher version.
+pub(super) async fn remove(link: &Link, rows: &[Row]) -> Result<(), StoreError> {
+    const ACTION: &str = "remove rows of";
+    let mut statements = Vec::new();
+    for table in TABLES {
+        let keys = table.columns[..table.key_columns].iter();
+        let conditions: Vec<String> = keys.map(|column| format!("\"{}\" = ?", column.name)).collect();
+        let name = link.table(table.name);
+        statements.push(format!("DELETE FROM {name} USING TIMESTAMP ? WHERE {}", conditions.join(" AND ")));
+    }
+    let sent = rows.iter().map(|row| link.run(ACTION, statements[row.table as usize].as_str(), Removal(row)));
+    stream::iter(sent).buffer_unordered(IN_FLIGHT).try_collect().await
+}
+
+async fn inserts(link: &Link, table: &'static Table) -> Result<Inserts, StoreError> {
+    let layout = schema::layout(table.id);
+    let all: Vec<usize> = (0..table.columns.len()).collect();
+    let statics: Vec<usize> = layout.static_columns(table).collect();
+    let lean: Vec<usize> = all.iter().copied().filter(|at| !statics.contains(at)).collect();
+    let whole = insert(link, table, all).await?;
+    let lean = if statics.is_empty() { None } else { Some(insert(link, table, lean).await?) };
+    Ok(Inserts { table, layout, whole, lean })
+}
+
+async fn insert(link: &Link, table: &'static Table, columns: Vec<usize>) -> Result<Insert, StoreError> {
+    let names = schema::names(columns.iter().map(|at| &table.columns[*at]));
+    let places = vec!["?"; columns.len()].join(", ");
+    let text = format!("INSERT INTO {} ({names}) VALUES ({places}) USING TIMESTAMP ?", link.table(table.name));
+    let mut statement = Statement::new(text);
+    statement.set_is_idempotent(true);
+    Ok(Insert { statement: link.prepare("write to", &statement).await?, columns })
+}
