@@ -11,6 +11,7 @@ pub mod file;
 mod fit;
 pub mod kafka;
 pub mod memory;
+mod nearest;
 mod ollama;
 pub mod projection;
 pub mod sqlite;
@@ -21,6 +22,7 @@ pub use error::{EmbedError, SourceError, StoreError};
 pub use file::{FileOptions, FileSource};
 pub use kafka::{KafkaProducer, KafkaSettings, KafkaSource};
 pub use memory::{MemoryEmbedder, MemorySource, MemoryStore, NullStore};
+pub use nearest::cosine;
 pub use ollama::Ollama;
 pub use projection::Projection;
 pub use sqlite::SqliteStore;
@@ -310,6 +312,19 @@ pub trait Store: Send {
         prefix: &[model::Value],
         each: &mut dyn FnMut(model::Row) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
+
+    /// The distinct states of a method that are most like a vector, as ids of `state_vectors` with their cosines, the highest
+    /// first and among equals the lowest id first; at most `limit`. This implementation looks at all of them.
+    ///
+    /// A store with an index of vectors may answer by that and miss some: in CQL `... WHERE embedding_method = ? ORDER BY
+    /// embedding ANN OF ? LIMIT ?`, read at consistency LOCAL_ONE, which is all that such queries have, and then ordered by
+    /// [`cosine`].
+    ///
+    /// # Errors
+    /// If the store fails or holds something that is no row of this table.
+    fn nearest(&mut self, method: &str, vector: &[f32], limit: usize) -> Result<Vec<(i64, f64)>, StoreError> {
+        nearest::scan(self, method, vector, limit)
+    }
 
     /// How many rows a table has.
     ///

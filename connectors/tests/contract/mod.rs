@@ -29,6 +29,7 @@ macro_rules! contracts {
             writing_twice_is_the_same_as_once,
             the_higher_version_wins_in_any_order,
             what_is_removed_is_gone_but_for_newer_rows,
+            the_nearest_vectors_of_a_method_are_found,
             scans_are_in_key_order_and_by_prefix,
             a_scan_over_many_pages_sees_each_row_once_and_stops_when_told,
             every_kind_of_value_comes_back_to_the_bit,
@@ -93,6 +94,28 @@ pub fn what_is_removed_is_gone_but_for_newer_rows(place: &Place<'_>) {
     store.write(&[row("a", 3, 120_000)]).unwrap();
     let left = [row("a", 3, 120_000), row("b", 2, 120_000), row("c", 1, 60_000)];
     assert_eq!(scan(&mut *(place.open)(), TableId::StateOccurrences, &[]), left);
+}
+
+pub fn the_nearest_vectors_of_a_method_are_found(place: &Place<'_>) {
+    let mut store = (place.open)();
+    let vector = |angle: f64| -> Vec<f32> {
+        let mut vector = vec![0.0; 384];
+        (vector[7], vector[300]) = (angle.cos() as f32, angle.sin() as f32);
+        vector
+    };
+    let row = |method: &str, id: i64, angle: f64| {
+        let values = vec![Value::Text(method.into()), Value::Int(id), Value::Vector(vector(angle)), Value::Null];
+        Row { table: TableId::StateVectors, version: Version::window(0), values }
+    };
+    let mut rows: Vec<Row> = (0..50).map(|id| row("words", id, 0.02 * id as f64)).collect();
+    rows.push(row("values", 99, 0.1));
+    store.write(&rows).unwrap();
+    let found = store.nearest("words", &vector(0.101), 4).unwrap();
+    assert_eq!(found.iter().map(|(id, _)| *id).collect::<Vec<_>>(), [5, 6, 4, 7]);
+    for (id, cosine) in found {
+        assert!((cosine - (0.101 - 0.02 * id as f64).cos()).abs() < 1e-6, "{id}: {cosine}");
+    }
+    assert_eq!(store.nearest("none", &vector(0.1), 4).unwrap(), []);
 }
 
 fn key_order(a: &Row, b: &Row) -> Ordering {

@@ -1,5 +1,6 @@
 //! `explain`: one state, what each method made of it, and the numbers to redo that by hand.
 
+mod earlier;
 mod page;
 mod plot;
 mod state;
@@ -22,6 +23,7 @@ use crate::commands::common::{
 };
 use crate::commands::incidents::{self, Stored};
 
+use earlier::Earlier;
 pub use state::{State, state_at};
 
 /// Shown under `--help`.
@@ -65,6 +67,8 @@ pub(super) struct Explained {
     pub state: State,
     /// Incidents that last through the state, the worst first.
     pub incidents: Vec<Stored>,
+    /// Earlier states like it.
+    pub earlier: Vec<Earlier>,
     pub series: Vec<Series>,
     /// Time that the series cover.
     pub from_ms: i64,
@@ -89,6 +93,7 @@ pub fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     let around_ms = parse_duration("--around", &arguments.around)?;
     let width_ms = window_ms(store.as_mut())?;
     let mut incidents = incidents::read(store.as_mut(), Some(&arguments.device))?;
+    let all = incidents.clone();
     incidents.retain(|incident| incident.start_ms < at_ms + width_ms && incident.end_ms > at_ms);
     incidents.sort_by_key(|incident| std::cmp::Reverse(incident.severity));
     let Some(state) = state_at(store.as_mut(), &arguments.device, at_ms, width_ms)? else {
@@ -104,13 +109,14 @@ pub fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
         to_ms = to_ms.min(from_ms + LONGEST_MS);
     }
     let metrics = metrics_to_show(&state, &incidents, &arguments.metric)?;
+    let earlier = earlier::find(store.as_mut(), &state, &all)?;
     let series = read_series(store.as_mut(), &state, &metrics, (from_ms, to_ms))?;
     // A store keeps only a hash of the thresholds; where the weights were others, the page says so.
     let weights = crate::config::load(None, std::env::vars(), &[])
         .map_err(|error| WrongUse(format!("{error:#}")))?
         .detectors
         .weights;
-    let explained = Explained { state, incidents, series, from_ms, to_ms, weights };
+    let explained = Explained { state, incidents, earlier, series, from_ms, to_ms, weights };
     let text =
         if arguments.json { json_pretty(&explained.to_json()) + "\n" } else { page::text(&explained, is_colourful()) };
     std::io::stdout().lock().write_all(text.as_bytes()).context("could not write to stdout")?;
@@ -233,6 +239,12 @@ impl Explained {
             "votes": state.verdicts.iter().map(votes).collect::<Vec<_>>(),
             "weights": self.weights,
             "incidents": self.incidents.iter().map(Stored::to_json).collect::<Vec<_>>(),
+            "earlier": self.earlier.iter().map(|earlier| json!({
+                "at": format_ms(earlier.start_ms),
+                "similarity": earlier.similarity,
+                "anomalous": earlier.anomalous,
+                "became": earlier.became,
+            })).collect::<Vec<_>>(),
             "series": series,
         })
     }

@@ -14,6 +14,7 @@ pub(super) fn text(explained: &Explained, bold: bool) -> String {
     let page = Page { explained, bold };
     let mut text = page.head();
     text += &page.incidents();
+    text += &page.earlier();
     text += &page.plots();
     text += &page.verdicts();
     text += &page.consensus();
@@ -70,6 +71,20 @@ impl Page<'_> {
         }
         for incident in &self.explained.incidents {
             text += &one_incident(incident);
+        }
+        text
+    }
+
+    /// What it may be read from: what became of states like this one.
+    fn earlier(&self) -> String {
+        let earlier = &self.explained.earlier;
+        if earlier.is_empty() {
+            return String::new();
+        }
+        let mut text = self.heading("Earlier states most like it");
+        for earlier in earlier {
+            let (at, similarity) = (short_time(earlier.start_ms), earlier.similarity);
+            let _ = writeln!(text, "  {at} (cosine {similarity:.3}): {}", printable(&earlier.became));
         }
         text
     }

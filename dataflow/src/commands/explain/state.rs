@@ -35,6 +35,8 @@ pub struct State {
     pub metrics: BTreeMap<String, Aggregate>,
     /// One a method.
     pub verdicts: Vec<Verdict>,
+    /// Why it has no vector yet.
+    pub embedding_pending: Option<String>,
 }
 
 /// The state of the window that holds `at_ms`.
@@ -97,6 +99,7 @@ impl State {
             score: row.value("anomaly_score").as_double().unwrap_or_default(),
             metrics,
             verdicts: serde_json::from_str(verdicts).context("column \"verdicts\" is no list of verdicts")?,
+            embedding_pending: text("embedding_pending"),
         })
     }
 }
