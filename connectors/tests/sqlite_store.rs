@@ -94,7 +94,7 @@ fn errors_say_what_where_and_what_helps() {
         could not make the folder of store "FOLDER/notes.txt/below/store.db": Not a directory (os error 20); a part of its path is a file and no folder: name another one
         could not open store "FOLDER": unable to open database file: FOLDER; check that it is a file in a folder that this user may write
         store "FOLDER/foreign.db" is an SQLite database of another program; name another file
-        store "FOLDER/newer.db" has schema version 99 and this program writes version 3; use the program that made it, or name another file and replay
+        store "FOLDER/newer.db" has schema version 99 and this program writes version 4; use the program that made it, or name another file and replay
         opened
         opened
         opened

@@ -41,7 +41,7 @@ pub struct Manifest {
 }
 
 /// The layout written now.
-pub const LAYOUT: u32 = 2;
+pub const LAYOUT: u32 = 3;
 
 /// What a run starts from.
 #[derive(Clone, Debug, Default)]

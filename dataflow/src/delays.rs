@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
-use model::Row;
 use model::tables::TableId;
+use model::{Row, Value};
 use serde_json::{Value as Json, json};
 
 use crate::checkpoint::Start;
@@ -102,7 +102,8 @@ impl Outlet for DelayMeter {
         for row in rows {
             match row.table {
                 TableId::DeviceMetricsRaw => self.readings.push(time(row, "timestamp")),
-                TableId::DeviceStateSnapshots => {
+                // A correction comes as late as its reading; the state itself did not.
+                TableId::DeviceStateSnapshots if *row.value("corrected") != Value::Bool(true) => {
                     self.states.push(time(row, "snapshot_time").saturating_add(self.closes_after_ms));
                 }
                 _ => {}

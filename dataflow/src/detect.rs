@@ -12,7 +12,10 @@ use crate::distinct::distinct;
 use crate::embeddings::Embeddings;
 use crate::ledger::Totals;
 use crate::operators::window::Closed;
+use crate::recent::{Recent, Said};
 use crate::rows;
+use crate::rows::Judged;
+use crate::samples::Sample;
 use crate::settings::{Aggregation, TextKind};
 
 /// Event time between two rows of a device's profile.
@@ -45,6 +48,7 @@ pub struct DeviceState {
     pub last_seen_ms: i64,
     profile_written_ms: i64,
     open: Vec<(String, i64, Severity)>,
+    recent: Recent,
     #[serde(skip)]
     numbers: Vec<u32>,
     #[serde(skip)]
@@ -59,6 +63,8 @@ pub struct Context {
     pub width_ms: i64,
     /// Which aggregate stands for a metric in the table.
     pub aggregate: Aggregation,
+    /// How long after its window a late reading still corrects a state; `None`: never.
+    pub corrected_for_ms: Option<i64>,
     /// Rows are wanted.
     pub store_rows: bool,
     /// Makes vectors of metric vectors.
@@ -84,6 +90,7 @@ impl DeviceState {
             last_seen_ms: start_ms,
             profile_written_ms: i64::MIN,
             open: Vec::new(),
+            recent: Recent::default(),
             numbers: Vec::new(),
             hints: Vec::new(),
         }
@@ -109,7 +116,7 @@ impl DeviceState {
         &mut self,
         context: &mut Context,
         start_ms: i64,
-        closed: &Closed,
+        mut closed: Closed,
         directory: &Directory,
         totals: &mut Totals,
         out: &mut Vec<Row>,
@@ -145,7 +152,7 @@ impl DeviceState {
         let words = context.texts.as_deref().and_then(|texts| {
             let text = match texts.kind() {
                 TextKind::Words => self.monitor.words(&self.place.device_type, &judgement)?,
-                TextKind::Values => udfs::text::values(&self.device_id, &means(closed, directory)),
+                TextKind::Values => udfs::text::values(&self.device_id, &means(&closed, directory)),
             };
             Some((texts.method(), text))
         });
@@ -161,12 +168,15 @@ impl DeviceState {
             .iter()
             .map(|(metric, aggregate)| (directory.metrics[*metric as usize].as_str(), *aggregate))
             .collect();
+        let judged = Judged::from(&judgement);
         let parts = rows::StateParts {
             start_ms,
-            device: self,
+            stamp_ms: start_ms,
+            device_id: &self.device_id,
+            place: &self.place,
             metrics: &named,
             readings: closed.readings,
-            judgement: &judgement,
+            judged: &judged,
             distinct: match (&mut context.embedder, vector) {
                 (Some(embedder), Some(vector)) => distinct(embedder.as_mut(), vector, &self.names),
                 _ => None,
@@ -174,8 +184,18 @@ impl DeviceState {
             embedding: embedding.as_ref().map(|(method, vector)| (method.as_str(), vector.clone())),
         };
         out.push(rows::snapshot(&parts, context.aggregate));
-        out.extend(words.map(|(method, text)| rows::pending(&parts, method, text)));
+        out.extend(words.as_ref().map(|(method, text)| rows::pending(&parts, method, text)));
         out.extend(rows::occurrence(&parts).into_iter().flatten());
+        if let Some(within_ms) = context.corrected_for_ms {
+            self.recent.forget(start_ms.saturating_sub(within_ms), context.width_ms);
+            let words = words.map(|(method, text)| (method.to_owned(), text));
+            self.recent.keep(
+                start_ms,
+                &mut closed,
+                Said { judged, vector: judgement.vector.clone(), words },
+                directory,
+            );
+        }
         for incident in &judgement.incidents {
             out.push(rows::incident(self, incident, start_ms, context.width_ms));
         }
@@ -185,6 +205,56 @@ impl DeviceState {
             self.profile_written_ms = hour_ms;
             out.push(self.profile_row(context, start_ms));
         }
+    }
+
+    /// Late readings (metric number and reading), all of one stamp, correct the state of the window at `start_ms`, if there is
+    /// one: its metrics and its count of readings. All that was said of it stands, and the device learns nothing from them.
+    pub fn correct(
+        &mut self,
+        context: &mut Context,
+        (stamp_ms, start_ms): (i64, i64),
+        late: &[(u32, Sample)],
+        directory: &Directory,
+        out: &mut Vec<Row>,
+    ) {
+        let late = late.iter().map(|(metric, sample)| (directory.metrics[*metric as usize].as_str(), *sample));
+        let Some(corrected) = self.recent.correct(start_ms, late) else { return };
+        let embedding = match (&mut context.embedder, corrected.said.vector.as_deref()) {
+            (Some(embedder), Some(vector)) => {
+                // Slots that were added since have no component.
+                let names = &self.names[..vector.len() - 1];
+                embedder.embed(vector, names).map(|vector| (embedder.method().to_owned(), vector))
+            }
+            _ => None,
+        };
+        let parts = rows::StateParts {
+            start_ms,
+            stamp_ms,
+            device_id: &self.device_id,
+            place: corrected.place,
+            metrics: &corrected.metrics,
+            readings: corrected.readings,
+            judged: &corrected.said.judged,
+            distinct: None,
+            embedding: embedding.as_ref().map(|(method, vector)| (method.as_str(), vector.clone())),
+        };
+        out.push(rows::snapshot(&parts, context.aggregate));
+        // Of another embedder's text there is none here to make a vector.
+        let method = context.texts.as_deref().map(|texts| texts.method());
+        let words = corrected.said.words.as_ref().filter(|(of, _)| Some(of.as_str()) == method);
+        out.extend(words.map(|(method, text)| rows::pending(&parts, method, text)));
+    }
+
+    /// Forgets what no late reading stamped at or after `stamp_ms` can correct.
+    pub fn forget(&mut self, context: &Context, stamp_ms: i64) {
+        if let Some(within_ms) = context.corrected_for_ms {
+            self.recent.forget(stamp_ms.saturating_sub(within_ms), context.width_ms);
+        }
+    }
+
+    /// Forgets all recent states.
+    pub fn forget_recent(&mut self) {
+        self.recent = Recent::default();
     }
 
     /// The device has been silent for long enough: the window at `start_ms` had no state either.

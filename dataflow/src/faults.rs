@@ -29,6 +29,8 @@ pub struct Faults {
     pub closed_windows: bool,
     /// A late reading is stamped with its own window instead of the watermark's.
     pub late_at_own_window: bool,
+    /// A restart forgets the readings that late ones would correct.
+    pub forget_recent: bool,
     /// Floats are added in the order of arrival.
     pub arrival_order: bool,
     /// Detector state is saved as of now instead of T.

@@ -77,7 +77,7 @@ impl JobConfig {
     pub fn meaning(&self) -> String {
         let settings = &self.settings;
         format!(
-            "window={} lateness={} max_future={} max_age={:?} max_message_bytes={} max_devices={} max_metrics={} aggregate={:?} detectors={:016x}",
+            "window={} lateness={} max_future={} max_age={:?} max_message_bytes={} max_devices={} max_metrics={} aggregate={:?} corrected_for={:?} detectors={:016x}",
             settings.window_ms,
             settings.lateness_ms,
             settings.max_future_ms,
@@ -86,6 +86,7 @@ impl JobConfig {
             settings.max_devices,
             settings.max_metrics,
             settings.aggregate,
+            settings.corrected_for_ms(),
             model::hash::hash_text(&format!("{:?}", self.monitor)),
         )
     }
@@ -156,6 +157,7 @@ impl Job {
             width_ms: config.settings.window_ms,
             aggregate: config.settings.aggregate,
             store_rows: config.store_rows,
+            corrected_for_ms: config.settings.corrected_for_ms().filter(|_| config.store_rows),
             embedder: config.embedder.map(|make| make()),
             texts: config.texts.clone(),
         };

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! read ── readings, introductions ──(by device)──▶ window ──▶ detect ── rows ──▶ [embed] ──┐
+//!   ├──── late readings ──(by device)───────────────────────────▲                          │
 //!   ├──── ticks ──(to all)──────────────────────────────────────▲                          ├──(to the store's process)──▶ write ──▶ probe
 //!   └──── raw rows, late rows, dead letters ────────────────────┼──────────────────────────┘
 //! control (worker 0) ──(to all)─────────────────────────────────┘
@@ -28,9 +29,11 @@ pub mod operators;
 pub mod outlets;
 pub mod progress;
 pub mod queue;
+pub mod recent;
 pub mod replay;
 pub mod rows;
 pub mod run;
+pub mod samples;
 pub mod series;
 pub mod settings;
 
@@ -122,6 +125,12 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
         .iter()
         .filter(|device| u64::from(low(model::hash::hash_text(&device.device_id))) % peers as u64 == index as u64)
         .cloned()
+        .map(|mut device| {
+            if parts.faults.forget_recent {
+                device.forget_recent();
+            }
+            device
+        })
         .collect();
     let devices = Devices::resume(ours, &mut directory, &parts.context);
     let directory = Rc::new(RefCell::new(directory));
@@ -146,6 +155,7 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
             streams.introductions,
             Rc::clone(&directory),
             Rc::clone(&parts.ledger),
+            parts.context.corrected_for_ms.is_some(),
             parts.faults.clone(),
         );
         let shared = Shared {
@@ -157,7 +167,7 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
             faults: parts.faults.clone(),
         };
         let (texts, width_ms) = (parts.context.texts.clone(), parts.context.width_ms);
-        let rows = operators::detect::detect(closed, ticks, control, devices, parts.context, shared);
+        let rows = operators::detect::detect(closed, streams.late, ticks, control, devices, parts.context, shared);
         let rows = match texts {
             Some(embeddings) => operators::embed::embed(rows, embeddings, width_ms, parts.timed),
             None => rows,

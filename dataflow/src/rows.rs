@@ -6,7 +6,8 @@ use connectors::SourceMessage;
 use model::message::Rejected;
 use model::tables::TableId;
 use model::time::{date_of, format_ms};
-use model::{Aggregate, Incident, IncidentStatus, Judgement, Message, Method, Row, Value, Version};
+use model::{Aggregate, Incident, IncidentStatus, Judgement, Message, Method, Row, Severity, Value, Version};
+use serde::{Deserialize, Serialize};
 
 use crate::detect::DeviceState;
 use crate::directory::Place;
@@ -84,18 +85,38 @@ pub fn dead_letter(topic: &str, partition: u32, record: &SourceMessage<'_>, reje
     }
 }
 
+/// What the methods said of a state, as its row tells it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Judged {
+    score: f64,
+    severity: Option<Severity>,
+    /// One verdict a method, as JSON.
+    verdicts: String,
+}
+
+impl From<&Judgement> for Judged {
+    fn from(judgement: &Judgement) -> Self {
+        let verdicts = serde_json::to_string(&judgement.verdicts).expect("verdicts can be written as JSON");
+        Judged { score: judgement.score, severity: judgement.severity, verdicts }
+    }
+}
+
 /// What a state's rows need to know of it.
 pub struct StateParts<'a> {
     /// Window start.
     pub start_ms: i64,
+    /// The stamp that the rows follow from: the window's, or that of the late readings which correct it.
+    pub stamp_ms: i64,
     /// The device.
-    pub device: &'a DeviceState,
+    pub device_id: &'a str,
+    /// What is told of it.
+    pub place: &'a Place,
     /// Metric name and aggregate, by name.
     pub metrics: &'a [(&'a str, Aggregate)],
     /// Readings in the window.
     pub readings: u32,
     /// What the methods say.
-    pub judgement: &'a Judgement,
+    pub judged: &'a Judged,
     /// Its vector, with the embedder's name.
     pub embedding: Option<(&'a str, Vec<f32>)>,
     /// The distinct state that it is an occurrence of.
@@ -104,18 +125,18 @@ pub struct StateParts<'a> {
 
 /// A state that waits for the vector of its text. It stands behind its snapshot until one of them is completed or both are
 /// written as they are.
-pub fn pending(state: &StateParts<'_>, method: &str, words: String) -> Row {
+pub fn pending(state: &StateParts<'_>, method: &str, words: &str) -> Row {
     Row {
         table: TableId::PendingStates,
-        version: Version::window(state.start_ms),
+        version: Version::window(state.stamp_ms),
         values: vec![
             text(method),
             Value::Text(date_of(state.start_ms)),
             Value::Int(state.start_ms),
-            text(&state.device.device_id),
-            Value::Int(model::hash::hash_text(&words).cast_signed()),
-            Value::Text(words),
-            Value::Bool(state.judgement.severity.is_some()),
+            text(state.device_id),
+            Value::Int(model::hash::hash_text(words).cast_signed()),
+            text(words),
+            Value::Bool(state.judged.severity.is_some()),
             Value::Null,
         ],
     }
@@ -154,17 +175,16 @@ pub fn snapshot(state: &StateParts<'_>, aggregate: Aggregation) -> Row {
     let map = |value: &dyn Fn(&Aggregate) -> f64| {
         Value::Map(state.metrics.iter().map(|(name, metric)| ((*name).to_owned(), value(metric))).collect())
     };
-    let verdicts = serde_json::to_string(&state.judgement.verdicts).expect("verdicts can be written as JSON");
     let (method, vector) = match &state.embedding {
         Some((method, vector)) => (text(method), Value::Vector(vector.clone())),
         None => (Value::Null, Value::Null),
     };
     Row {
         table: TableId::DeviceStateSnapshots,
-        version: Version::window(state.start_ms),
+        version: Version::window(state.stamp_ms),
         values: [
-            vec![text(&state.device.device_id), Value::Text(date_of(state.start_ms)), Value::Int(state.start_ms)],
-            place(&state.device.place),
+            vec![text(state.device_id), Value::Text(date_of(state.start_ms)), Value::Int(state.start_ms)],
+            place(state.place),
             vec![
                 match aggregate {
                     Aggregation::Mean => map(&|metric| metric.mean),
@@ -172,16 +192,17 @@ pub fn snapshot(state: &StateParts<'_>, aggregate: Aggregation) -> Row {
                 },
                 vector,
                 method,
-                Value::Double(state.judgement.score),
-                Value::Bool(state.judgement.severity.is_some()),
-                optional(state.judgement.severity.map(model::Severity::name)),
+                Value::Double(state.judged.score),
+                Value::Bool(state.judged.severity.is_some()),
+                optional(state.judged.severity.map(Severity::name)),
                 Value::Int(i64::from(state.readings)),
                 map(&|metric| metric.last),
                 map(&|metric| metric.min),
                 map(&|metric| metric.max),
                 map(&|metric| f64::from(metric.count)),
-                Value::Text(verdicts),
+                text(&state.judged.verdicts),
                 Value::Null,
+                Value::Bool(state.stamp_ms != state.start_ms),
             ],
         ]
         .concat(),
@@ -304,11 +325,11 @@ pub fn occurrence(state: &StateParts<'_>) -> Option<[Row; 2]> {
             table: TableId::StateOccurrences,
             version,
             values: vec![
-                text(&state.device.device_id),
+                text(state.device_id),
                 Value::Int(state.start_ms),
                 text(method),
                 Value::Int(distinct.vector_id),
-                Value::Bool(state.judgement.severity.is_some()),
+                Value::Bool(state.judged.severity.is_some()),
             ],
         },
     ])

@@ -20,6 +20,11 @@ pub struct JobSettings {
     pub max_age_ms: Option<i64>,
     /// Where a live topic is begun when the store holds nothing yet. Later starts go on where the last one stopped.
     pub from: Begin,
+    /// What becomes of the state that a late reading belongs to.
+    pub late: Late,
+    /// How long after its window a late reading still corrects the state, on the clock of its partition's watermark.
+    #[serde(rename = "correct_within", with = "duration")]
+    pub correct_within_ms: i64,
     /// A live topic whose oldest messages are gone before they were read, or that was made anew, is read from its oldest
     /// message on instead of being an error.
     pub accept_loss: bool,
@@ -89,6 +94,16 @@ impl TextKind {
     }
 }
 
+/// What becomes of the state that a late reading belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Late {
+    /// Nothing: the reading is kept beside it.
+    Keep,
+    /// Its metrics are corrected; verdicts and incidents stand.
+    Correct,
+}
+
 /// Where a live topic is begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Begin {
@@ -141,6 +156,8 @@ impl Default for JobSettings {
             lateness_ms: 30_000,
             max_future_ms: 300_000,
             max_age_ms: None,
+            late: Late::Keep,
+            correct_within_ms: 3_600_000,
             from: Begin::Earliest,
             accept_loss: false,
             partition_refresh_ms: 30_000,
@@ -159,6 +176,11 @@ impl Default for JobSettings {
 }
 
 impl JobSettings {
+    /// How long after its window a late reading still corrects the state; `None`: never.
+    pub fn corrected_for_ms(&self) -> Option<i64> {
+        (self.late == Late::Correct).then_some(self.correct_within_ms)
+    }
+
     /// Checks what types can't say.
     ///
     /// # Errors

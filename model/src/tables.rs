@@ -171,6 +171,7 @@ pub static TABLES: &[Table] = &[
             c("metrics_count", Map),
             c("verdicts", Text),
             c("embedding_pending", Text),
+            c("corrected", Boolean),
         ],
     },
     Table {

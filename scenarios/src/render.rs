@@ -240,6 +240,9 @@ fn state(row: &Row) -> Result<String, RenderError> {
         };
         let _ = write!(out, " [{severity} {score}]");
     }
+    if let Value::Bool(true) = value(row, "corrected") {
+        out.push_str(" corrected");
+    }
     Ok(out)
 }
 

@@ -1,7 +1,7 @@
 //! The bundled cases are sound: they load, their messages are recordings, and what was written by hand as their result agrees
 //! with a plain, unhurried reading of the rules of time and fate, which shares no code with the job.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::message::{Rejected, decode};
 use model::recording::{Line, parse_line};
@@ -91,6 +91,8 @@ struct Settings {
     max_message_bytes: usize,
     max_devices: usize,
     max_metrics: usize,
+    corrects: bool,
+    correct_within_ms: i64,
 }
 
 impl Settings {
@@ -103,6 +105,8 @@ impl Settings {
             max_message_bytes: 65_536,
             max_devices: 1_000_000,
             max_metrics: 200,
+            corrects: false,
+            correct_within_ms: 3_600_000,
         };
         for (key, value) in &case.job {
             let duration = || parse_duration_ms(value.as_str().expect("a duration is a text")).expect("a duration");
@@ -115,6 +119,8 @@ impl Settings {
                 "max_message_bytes" => settings.max_message_bytes = count(),
                 "max_devices" => settings.max_devices = count(),
                 "max_metrics" => settings.max_metrics = count(),
+                "late" => settings.corrects = value.as_str() == Some("correct"),
+                "correct_within" => settings.correct_within_ms = duration(),
                 other => panic!("case {:?} has the setting {other:?}, which the reference doesn't know", case.name),
             }
         }
@@ -140,6 +146,8 @@ struct Reference {
     partitions: BTreeMap<u32, Partition>,
     windows: BTreeMap<(String, i64), Window>,
     duplicates: BTreeMap<String, i64>,
+    /// Late readings that correct a state, if there is one: device and window, metric, time, sample.
+    corrections: Vec<((String, i64), String, i64, Sample)>,
     raw: BTreeMap<(String, i64, String), (Version, Row)>,
     rows: Vec<Row>,
     totals: Totals,
@@ -186,6 +194,7 @@ impl Reference {
                 return;
             }
         };
+        let sample = ((number, offset), value);
         let window_ms = window_start(message.timestamp_ms, settings.window_ms);
         let end_ms = window_ms + settings.window_ms;
         let before_ms = partition.watermark_ms;
@@ -202,11 +211,14 @@ impl Reference {
         if let Some(by_ms) = late_by_ms {
             self.totals.late += 1;
             self.rows.push(late(&message, version, (number, offset), by_ms));
+            if settings.corrects && by_ms <= settings.correct_within_ms {
+                let state = (message.device_id.to_string(), window_ms);
+                self.corrections.push((state, message.metric_name.to_string(), message.timestamp_ms, sample));
+            }
             return;
         }
         let window = self.windows.entry((message.device_id.to_string(), window_ms)).or_default();
         let metric = window.entry(message.metric_name.to_string()).or_default();
-        let sample = ((number, offset), value);
         if let Some(other) = metric.insert(message.timestamp_ms, sample) {
             self.totals.duplicate += 1;
             *self.duplicates.entry(message.device_id.to_string()).or_default() += 1;
@@ -218,13 +230,24 @@ impl Reference {
 
     fn close(mut self) -> (Totals, Vec<Row>) {
         let mut devices: BTreeMap<String, (i64, i64)> = BTreeMap::new();
-        for ((device_id, start_ms), window) in &self.windows {
+        for ((device_id, _), window) in &self.windows {
             let readings: usize = window.values().map(BTreeMap::len).sum();
             self.totals.windowed += readings as u64;
             self.totals.states += 1;
             let device = devices.entry(device_id.clone()).or_default();
             *device = (device.0 + 1, device.1 + readings as i64);
-            self.rows.push(state(device_id, *start_ms, window));
+        }
+        let mut corrected: BTreeSet<(String, i64)> = BTreeSet::new();
+        for (key, metric, time_ms, sample) in self.corrections {
+            let Some(window) = self.windows.get_mut(&key) else { continue };
+            let metric = window.entry(metric).or_default();
+            if metric.get(&time_ms).is_none_or(|other| other.0 < sample.0) {
+                metric.insert(time_ms, sample);
+                corrected.insert(key);
+            }
+        }
+        for (key, window) in &self.windows {
+            self.rows.push(state(key, window, corrected.contains(key)));
         }
         for (device_id, (snapshots, windowed)) in devices {
             let duplicate = self.duplicates.get(&device_id).copied().unwrap_or(0);
@@ -327,7 +350,7 @@ fn late(message: &Message<'_>, version: Version, (partition, offset): (u32, i64)
     row(TableId::LateMetrics, version, &columns)
 }
 
-fn state(device_id: &str, start_ms: i64, window: &Window) -> Row {
+fn state((device_id, start_ms): &(String, i64), window: &Window, corrected: bool) -> Row {
     let map = |of: &dyn Fn(&[f64]) -> f64| {
         let values = window.iter().map(|(metric, samples)| {
             let values: Vec<f64> = samples.values().map(|(_, value)| *value).collect();
@@ -337,16 +360,17 @@ fn state(device_id: &str, start_ms: i64, window: &Window) -> Row {
     };
     row(
         TableId::DeviceStateSnapshots,
-        Version::window(start_ms),
+        Version::window(*start_ms),
         &[
             ("device_id", Value::Text(device_id.to_owned())),
-            ("date", Value::Text(date_of(start_ms))),
-            ("snapshot_time", Value::Int(start_ms)),
+            ("date", Value::Text(date_of(*start_ms))),
+            ("snapshot_time", Value::Int(*start_ms)),
             ("metrics", map(&|values| values.iter().fold(0.0, |sum, value| sum + value) / values.len() as f64)),
             ("metrics_last", map(&|values| values[values.len() - 1])),
             ("metrics_min", map(&|values| values.iter().copied().fold(f64::INFINITY, f64::min))),
             ("metrics_max", map(&|values| values.iter().copied().fold(f64::NEG_INFINITY, f64::max))),
             ("metrics_count", map(&|values| values.len() as f64)),
+            ("corrected", Value::Bool(corrected)),
         ],
     )
 }

@@ -10,7 +10,7 @@ use super::failure;
 use crate::StoreError;
 
 /// Raised whenever [`ddl`] changes.
-const SCHEMA_VERSION: i32 = 3;
+const SCHEMA_VERSION: i32 = 4;
 /// Marks the file as a store of this program: "PLNM".
 const APPLICATION_ID: i32 = 0x504c_4e4d;
 

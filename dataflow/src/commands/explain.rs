@@ -232,6 +232,7 @@ impl Explained {
             "start": format_ms(state.start_ms),
             "end": format_ms(state.start_ms + state.width_ms),
             "readings": state.readings,
+            "corrected": state.corrected,
             "severity": state.severity,
             "score": state.score,
             "metrics": metrics,

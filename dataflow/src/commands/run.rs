@@ -97,6 +97,12 @@ pub struct RunArguments {
     /// Event times further before the broker's are dead letters
     #[arg(long, value_name = "DURATION", help_heading = "Settings")]
     pub max_age: Option<String>,
+    /// What a late reading does to the state of its window: keep or correct
+    #[arg(long, value_name = "WHAT", help_heading = "Settings")]
+    pub late: Option<String>,
+    /// How long after its window a late reading still corrects
+    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
+    pub correct_within: Option<String>,
     /// Where a live topic is begun at the first start: earliest, latest or a time
     #[arg(long, value_name = "WHERE", help_heading = "Settings")]
     pub from: Option<String>,
@@ -167,6 +173,8 @@ impl RunArguments {
             ("lateness", &self.lateness),
             ("max_future", &self.max_future),
             ("max_age", &self.max_age),
+            ("late", &self.late),
+            ("correct_within", &self.correct_within),
             ("from", &self.from),
             ("accept_loss", &self.accept_loss),
             ("until_idle", &self.until_idle),

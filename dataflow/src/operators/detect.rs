@@ -1,6 +1,6 @@
 //! `detect`: judges closed windows in order, notices silent devices, saves its part of a checkpoint exactly at T.
 //!
-//! In come closed windows (from the same worker), ticks (all windows that have a reading anywhere) and the control stream; out
+//! In come closed windows (from the same worker), late readings that may correct a state (by device), ticks (all windows that have a reading anywhere) and the control stream; out
 //! go rows. A window is judged when it lies below both frontiers: the data's, and the control stream's, which says that no cut
 //! at or below it will be announced any more. So every worker cuts between the same two windows.
 
@@ -10,8 +10,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use model::Row;
+use model::time::window_start;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
@@ -22,8 +23,9 @@ use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
 use crate::operators::window::Closed;
-use crate::operators::{Cut, Tick};
+use crate::operators::{Cut, Reading, Tick};
 use crate::progress::Progress;
+use crate::samples::Sample;
 
 /// Saved parts of this worker, by boundary, until the step loop sends them.
 pub type Saved = Rc<RefCell<BTreeMap<i64, (bool, Vec<Vec<u8>>)>>>;
@@ -59,8 +61,11 @@ impl Devices {
         }
     }
 
-    /// Saves all of them, in the order of their names.
-    fn save(&self) -> Vec<Vec<u8>> {
+    /// Saves all of them as of `boundary_ms`, in the order of their names.
+    fn save(&mut self, boundary_ms: i64, context: &Context) -> Vec<Vec<u8>> {
+        for device in self.by_number.values_mut() {
+            device.forget(context, boundary_ms);
+        }
         let mut devices: Vec<&DeviceState> = self.by_number.values().collect();
         devices.sort_unstable_by(|a, b| a.device_id.cmp(&b.device_id));
         encode_devices(devices.into_iter())
@@ -86,6 +91,7 @@ pub struct Shared {
 /// Builds the operator.
 pub fn detect<'scope>(
     closed: StreamVec<'scope, i64, Closed>,
+    late: StreamVec<'scope, i64, Reading>,
     ticks: StreamVec<'scope, i64, Tick>,
     control: StreamVec<'scope, i64, Cut>,
     mut devices: Devices,
@@ -96,11 +102,13 @@ pub fn detect<'scope>(
     let mut closed_in = builder.new_input(closed, Pipeline);
     let mut ticks_in = builder.new_input(ticks, Pipeline);
     let mut control_in = builder.new_input(control, Pipeline);
+    let by_device = Exchange::new(|reading: &Reading| u64::from(reading.route));
+    let mut late_in = builder.new_input(late, by_device);
     let (rows_out, rows) = builder.new_output();
     let mut rows_out = OutputBuilder::from(rows_out);
     builder.build(move |mut capabilities| {
         let mut capability: Option<Capability<i64>> = capabilities.pop();
-        let mut stash: BTreeMap<i64, Vec<Vec<Closed>>> = BTreeMap::new();
+        let mut stash = Stash::default();
         let mut cuts: BTreeMap<i64, bool> = BTreeMap::new();
         let mut newest_ms: Option<i64> = None;
         let faults = shared.faults.clone();
@@ -108,7 +116,7 @@ pub fn detect<'scope>(
         move |frontiers| {
             closed_in.for_each_stamp(|cap, batches| {
                 let window_ms = *cap.least().expect("a closed window has its time");
-                stash.entry(window_ms).or_default().extend(batches.map(std::mem::take));
+                stash.closed.entry(window_ms).or_default().extend(batches.map(std::mem::take));
             });
             ticks_in.for_each_stamp(|_cap, batches| {
                 for tick in batches.flat_map(|batch| batch.drain(..)).filter(|tick| tick.has_reading) {
@@ -120,11 +128,15 @@ pub fn detect<'scope>(
                     cuts.insert(cut.boundary_ms, cut.last);
                 }
             });
+            late_in.for_each_stamp(|cap, batches| {
+                let stamp_ms = *cap.least().expect("a late reading has a stamp");
+                stash.late.entry(stamp_ms).or_default().extend(batches.flat_map(std::mem::take));
+            });
             let Some(cap) = capability.as_mut() else { return };
             let lowest = |frontiers: &[usize], all: &[timely::progress::frontier::MutableAntichain<i64>]| {
                 frontiers.iter().filter_map(|&at| all[at].frontier().first().copied()).min()
             };
-            let open_ms = if faults.ungated { lowest(&[0, 1], frontiers) } else { lowest(&[0, 1, 2], frontiers) };
+            let open_ms = if faults.ungated { lowest(&[0, 1, 3], frontiers) } else { lowest(&[0, 1, 2, 3], frontiers) };
             // The end of a finite source closes every window that has readings, and goes no further.
             let ends_ms =
                 newest_ms.map_or(done_below_ms, |newest_ms| (newest_ms + context.width_ms).max(done_below_ms));
@@ -132,11 +144,14 @@ pub fn detect<'scope>(
             loop {
                 let cut = cuts.first_key_value().map(|(&boundary_ms, &last)| (boundary_ms, last));
                 let until_ms = cut.map_or(limit_ms, |(boundary_ms, _)| boundary_ms.min(limit_ms));
+                // What was read has to be judged even where its stamp lies behind the newest window with a reading.
+                let read_ms = cut.map_or(i64::MAX, |(boundary_ms, _)| boundary_ms).min(open_ms.unwrap_or(i64::MAX));
+                let until = Until { read_ms, silent_ms: until_ms };
                 let mut output = rows_out.activate();
-                while let Some(window_ms) = next_window(&stash, &devices, until_ms) {
+                while let Some(window_ms) = next_window(&stash, &devices, until) {
                     let at = cap.delayed(&window_ms);
                     let mut rows = Vec::new();
-                    judge(window_ms, stash.remove(&window_ms), &mut devices, &mut context, &shared, &mut rows);
+                    judge(window_ms, &mut stash, &mut devices, &mut context, &shared, until, &mut rows);
                     if !rows.is_empty() {
                         output.session(&at).give_container(&mut rows);
                     }
@@ -145,24 +160,17 @@ pub fn detect<'scope>(
                 match cut {
                     Some((boundary_ms, last)) if boundary_ms <= limit_ms || open_ms.is_none() => {
                         if faults.save_state_now {
-                            while let Some(window_ms) =
-                                next_window(&stash, &devices, lowest(&[0], frontiers).unwrap_or(limit_ms))
-                            {
+                            let now_ms = lowest(&[0, 3], frontiers).unwrap_or(limit_ms);
+                            let until = Until { read_ms: now_ms, silent_ms: now_ms };
+                            while let Some(window_ms) = next_window(&stash, &devices, until) {
                                 let at = cap.delayed(&window_ms);
                                 let mut rows = Vec::new();
-                                judge(
-                                    window_ms,
-                                    stash.remove(&window_ms),
-                                    &mut devices,
-                                    &mut context,
-                                    &shared,
-                                    &mut rows,
-                                );
+                                judge(window_ms, &mut stash, &mut devices, &mut context, &shared, until, &mut rows);
                                 output.session(&at).give_container(&mut rows);
                             }
                         }
                         cuts.remove(&boundary_ms);
-                        shared.saved.borrow_mut().insert(boundary_ms, (last, devices.save()));
+                        shared.saved.borrow_mut().insert(boundary_ms, (last, devices.save(boundary_ms, &context)));
                     }
                     _ => break,
                 }
@@ -177,40 +185,84 @@ pub fn detect<'scope>(
     rows
 }
 
-/// The earliest window below the limit that has a state or in which a device falls silent.
-fn next_window(stash: &BTreeMap<i64, Vec<Vec<Closed>>>, devices: &Devices, limit_ms: i64) -> Option<i64> {
-    let state_ms = stash.keys().next().copied();
-    let due_ms = devices.due.first().map(|(due_ms, _)| *due_ms);
-    state_ms.into_iter().chain(due_ms).min().filter(|&window_ms| window_ms < limit_ms)
+/// What has been read and is not judged yet, by stamp.
+#[derive(Default)]
+struct Stash {
+    closed: BTreeMap<i64, Vec<Vec<Closed>>>,
+    late: BTreeMap<i64, Vec<Reading>>,
 }
 
-/// Judges one window: the states in it, then the devices whose time has run out with it.
+/// Below which stamps there is nothing more to wait for.
+#[derive(Clone, Copy)]
+struct Until {
+    /// For what was read.
+    read_ms: i64,
+    /// For devices that fall silent.
+    silent_ms: i64,
+}
+
+/// The earliest stamp that has a state or a late reading, or in which a device falls silent.
+fn next_window(stash: &Stash, devices: &Devices, until: Until) -> Option<i64> {
+    let read_ms = stash.closed.keys().next().into_iter().chain(stash.late.keys().next()).min().copied();
+    let silent_ms = devices.due.first().map(|(due_ms, _)| *due_ms);
+    let read_ms = read_ms.filter(|&read_ms| read_ms < until.read_ms);
+    let silent_ms = silent_ms.filter(|&silent_ms| silent_ms < until.silent_ms);
+    read_ms.into_iter().chain(silent_ms).min()
+}
+
+/// Late readings of one stamp, by device and window.
+fn correct(
+    stamp_ms: i64,
+    late: &[Reading],
+    devices: &mut Devices,
+    context: &mut Context,
+    directory: &Directory,
+    rows: &mut Vec<Row>,
+) {
+    let mut by_state: BTreeMap<(u32, i64), Vec<(u32, Sample)>> = BTreeMap::new();
+    for reading in late {
+        let series = directory.series(reading.series);
+        let start_ms = window_start(reading.timestamp_ms, context.width_ms);
+        by_state.entry((series.device, start_ms)).or_default().push((series.metric, Sample::from(reading)));
+    }
+    for ((number, start_ms), late) in by_state {
+        if let Some(device) = devices.by_number.get_mut(&number) {
+            device.correct(context, (stamp_ms, start_ms), &late, directory, rows);
+        }
+    }
+}
+
+/// Judges one window: the late readings that came by then, the states in it, then the devices whose time has run out with it.
 fn judge(
     window_ms: i64,
-    closed: Option<Vec<Vec<Closed>>>,
+    stash: &mut Stash,
     devices: &mut Devices,
     context: &mut Context,
     shared: &Shared,
+    until: Until,
     rows: &mut Vec<Row>,
 ) {
     let directory = shared.directory.borrow();
     let mut ledger = shared.ledger.borrow_mut();
     let totals = ledger.at(window_ms);
     let incidents_before: u64 = totals.incidents.iter().fold(0, |sum, count| sum.wrapping_add(*count));
+    if let Some(late) = stash.late.remove(&window_ms) {
+        correct(window_ms, &late, devices, context, &directory, rows);
+    }
     let mut states = 0;
-    for closed in closed.into_iter().flatten().flatten() {
+    for closed in stash.closed.remove(&window_ms).into_iter().flatten().flatten() {
         let number = closed.device;
         let device = devices
             .by_number
             .entry(number)
             .or_insert_with(|| DeviceState::new(&directory.devices[number as usize], window_ms));
-        device.observe(context, window_ms, &closed, &directory, totals, rows);
+        device.observe(context, window_ms, closed, &directory, totals, rows);
         let due_ms = device.silent_due_ms(context);
         devices.set_due(number, due_ms);
         states += 1;
     }
     while let Some(&(due_ms, number)) = devices.due.first() {
-        if due_ms > window_ms {
+        if due_ms > window_ms || due_ms >= until.silent_ms {
             break;
         }
         let device = devices.by_number.get_mut(&number).expect("a device that is due is known");

@@ -1,7 +1,7 @@
 //! `read`: takes messages from the partitions of this worker, gives every record its stamp and fate.
 //!
-//! Out come, each at its stamp: readings and introductions (to the device's worker), rows (raw readings, late ones, dead
-//! letters), and ticks (every window that has a reading, to all workers). A stamp is a pure function of the partition's log:
+//! Out come, each at its stamp: readings, late ones that may correct a state and introductions (to the device's worker), rows (raw
+//! readings, late ones, dead letters), and ticks (every window that has a reading, to all workers). A stamp is a pure function of the partition's log:
 //! on time: the window; late, dead letter and tombstone: the window of the partition's watermark just before the record.
 
 mod partition;
@@ -162,6 +162,8 @@ pub struct Streams<'scope> {
     pub readings: StreamVec<'scope, i64, Reading>,
     /// Introductions, before or with the first reading of their series.
     pub introductions: StreamVec<'scope, i64, Introduction>,
+    /// Late readings that may correct a state, at the stamp of their record.
+    pub late: StreamVec<'scope, i64, Reading>,
     /// Rows that need no window: raw readings, late ones, dead letters.
     pub rows: StreamVec<'scope, i64, Row>,
     /// Stamps that occur.
@@ -183,12 +185,14 @@ pub fn read<'scope>(
     let (introductions_out, introductions) = builder.new_output();
     let (rows_out, rows) = builder.new_output();
     let (ticks_out, ticks) = builder.new_output();
+    let (late_out, late) = builder.new_output();
     let mut readings_out = OutputBuilder::from(readings_out);
     let mut introductions_out = OutputBuilder::from(introductions_out);
     let mut rows_out = OutputBuilder::from(rows_out);
     let mut ticks_out = OutputBuilder::from(ticks_out);
+    let mut late_out = OutputBuilder::from(late_out);
     builder.build(move |capabilities| {
-        let mut capabilities: Option<[Capability<i64>; 4]> =
+        let mut capabilities: Option<[Capability<i64>; 5]> =
             Some(capabilities.try_into().expect("one capability an output"));
         let mut turn = Turn::default();
         move |_frontiers| {
@@ -213,6 +217,10 @@ pub fn read<'scope>(
             for tick in turn.ticks.drain(..) {
                 ticked.session(&caps[3].delayed(&tick.stamp_ms)).give(tick);
             }
+            let mut belated = late_out.activate();
+            for (stamp_ms, mut batch) in turn.late.drain(..) {
+                belated.session(&caps[4].delayed(&stamp_ms)).give_container(&mut batch);
+            }
             match reader.frontier_ms() {
                 Some(frontier_ms) => {
                     for cap in caps.iter_mut() {
@@ -229,7 +237,7 @@ pub fn read<'scope>(
             }
         }
     });
-    Streams { readings, introductions, rows, ticks }
+    Streams { readings, introductions, late, rows, ticks }
 }
 
 /// Reads for one turn; says how long to wait for the next one.

@@ -18,6 +18,7 @@ use crate::directory::{Directory, Introduction};
 use crate::faults::Faults;
 use crate::ledger::Ledger;
 use crate::operators::Reading;
+use crate::samples::{Sample, aggregate, keep_last_of_each_time};
 
 /// A device's closed window. Numbers are those of the worker's [`Directory`].
 #[derive(Clone, Debug)]
@@ -34,21 +35,8 @@ pub struct Closed {
     pub duplicates: u32,
     /// Newest event time.
     pub last_ms: i64,
-}
-
-/// A reading that waits for its window.
-#[derive(Clone, Copy, PartialEq)]
-struct Sample {
-    timestamp_ms: i64,
-    offset: i64,
-    value: f64,
-    partition: u32,
-}
-
-impl Sample {
-    fn order(&self) -> (i64, u32, i64) {
-        (self.timestamp_ms, self.partition, self.offset)
-    }
+    /// The readings by metric number, in order, one a time; empty where nobody wants them.
+    pub samples: Vec<(u32, Vec<Sample>)>,
 }
 
 /// The open part of one window: samples by series.
@@ -85,16 +73,11 @@ impl Open {
         if self.samples[at].is_empty() {
             self.touched.push(number);
         }
-        self.samples[at].push(Sample {
-            timestamp_ms: reading.timestamp_ms,
-            offset: reading.offset,
-            value: reading.value,
-            partition: reading.partition,
-        });
+        self.samples[at].push(Sample::from(reading));
     }
 
     /// Closes the window: one state a device, in the order of the devices' numbers; empties itself for the next use.
-    fn close(&mut self, arrivals: &Arrivals, directory: &Directory, faults: &Faults) -> Vec<Closed> {
+    fn close(&mut self, arrivals: &Arrivals, directory: &Directory, keep: bool, faults: &Faults) -> Vec<Closed> {
         let mut touched: Vec<(u32, u32, u32, u32)> = self
             .touched
             .drain(..)
@@ -128,7 +111,8 @@ impl Open {
             if closed.last().is_none_or(|last| last.device != device) {
                 newest = None;
                 let metrics = Vec::with_capacity(16);
-                closed.push(Closed { device, place, metrics, readings: 0, duplicates: 0, last_ms: i64::MIN });
+                let (readings, duplicates, last_ms, samples) = (0, 0, i64::MIN, Vec::new());
+                closed.push(Closed { device, place, metrics, readings, duplicates, last_ms, samples });
             }
             let state = closed.last_mut().expect("one was pushed for this device");
             for (place, order) in places {
@@ -141,6 +125,9 @@ impl Open {
             state.readings += aggregate.count;
             state.duplicates += u32::try_from(before - samples.len()).expect("a window has fewer than 2^32 readings");
             state.metrics.push((metric, aggregate));
+            if keep {
+                state.samples.push((metric, samples.clone()));
+            }
             samples.clear();
             self.samples[number as usize] = samples;
         }
@@ -157,41 +144,13 @@ fn latest(samples: &[Sample]) -> (i64, u32, i64) {
     samples.iter().map(Sample::order).max().expect("a touched series has a sample")
 }
 
-/// Same device, metric and timestamp twice: the higher (partition, offset) wins.
-fn keep_last_of_each_time(samples: &mut Vec<Sample>, faults: &Faults) {
-    if faults.lower_duplicate_wins {
-        samples.dedup_by_key(|sample| sample.timestamp_ms);
-        return;
-    }
-    samples.dedup_by(|later, kept| {
-        let same = later.timestamp_ms == kept.timestamp_ms;
-        if same {
-            *kept = *later;
-        }
-        same
-    });
-}
-
-fn aggregate(samples: &[Sample]) -> Aggregate {
-    let (mut sum, mut min, mut max) = (0.0, f64::INFINITY, f64::NEG_INFINITY);
-    for sample in samples {
-        sum += sample.value;
-        min = if sample.value < min { sample.value } else { min };
-        max = if sample.value > max { sample.value } else { max };
-    }
-    let count = u32::try_from(samples.len()).expect("a window has fewer than 2^32 readings");
-    let mean = sum / f64::from(count);
-    // A sum of huge values may overflow; the middle of the range is then the honest finite answer.
-    let mean = if mean.is_finite() { mean } else { min / 2.0 + max / 2.0 };
-    Aggregate { last: samples[samples.len() - 1].value, mean, min, max, count }
-}
-
-/// Builds the operator.
+/// Builds the operator; with `keep` states come with their readings.
 pub fn window<'scope>(
     readings: StreamVec<'scope, i64, Reading>,
     introductions: StreamVec<'scope, i64, Introduction>,
     directory: Rc<RefCell<Directory>>,
     ledger: Rc<RefCell<Ledger>>,
+    keep: bool,
     faults: Faults,
 ) -> StreamVec<'scope, i64, Closed> {
     let by_device = Exchange::new(|reading: &Reading| u64::from(reading.route));
@@ -225,7 +184,7 @@ pub fn window<'scope>(
                     break;
                 }
                 let (cap, mut window) = first.remove();
-                let mut closed = window.close(&arrivals, &directory.borrow(), &faults);
+                let mut closed = window.close(&arrivals, &directory.borrow(), keep, &faults);
                 let mut ledger = ledger.borrow_mut();
                 let totals = ledger.at(window_ms);
                 for state in &closed {

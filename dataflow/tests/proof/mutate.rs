@@ -32,6 +32,7 @@ const RULES: &[Rule] = &[
     ("a position holds the watermark in front of it", |faults| &mut faults.forget_watermark),
     ("a position holds the devices and metrics shown before it", |faults| &mut faults.forget_known),
     ("what is covered is not applied again", |faults| &mut faults.apply_covered),
+    ("a checkpoint keeps the readings of recent states", |faults| &mut faults.forget_recent),
     ("what can't be used does not move the watermark", |faults| &mut faults.poison_moves_watermark),
     ("idle marks are applied in a replay", |faults| &mut faults.forget_marks),
     ("an idle mark is durable before it is used", |faults| &mut faults.use_marks_early),

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use connectors::memory::Recorded;
-use dataflow::settings::{Aggregation, JobSettings};
+use dataflow::settings::{Aggregation, JobSettings, Late};
 use serde_json::Value as Json;
 
 use crate::world::World;
@@ -38,6 +38,7 @@ enum Fate {
 pub fn expected(world: &World) -> BTreeSet<String> {
     let mut lines = BTreeSet::new();
     let mut on_time: Vec<Reading> = Vec::new();
+    let mut corrections: Vec<Reading> = Vec::new();
     let mut raw: Vec<(bool, Reading)> = Vec::new();
     let (mut received, mut late, mut dead, mut skipped) = (0, 0, 0, 0);
     for (&partition, log) in &world.partitions {
@@ -55,6 +56,9 @@ pub fn expected(world: &World) -> BTreeSet<String> {
                         "late {} {} {} {partition} {offset} {:?} {:?} by {by_ms}",
                         reading.device, reading.event_ms, reading.metric, reading.sent, reading.unit
                     ));
+                    if world.settings.late == Late::Correct && by_ms <= world.settings.correct_within_ms {
+                        corrections.push(reading.clone());
+                    }
                     raw.push((true, reading));
                 }
                 Fate::OnTime(reading) => {
@@ -65,7 +69,7 @@ pub fn expected(world: &World) -> BTreeSet<String> {
         }
     }
     raw_lines(&raw, &mut lines);
-    let (windowed, states) = states(&world.settings, &on_time, &mut lines);
+    let (windowed, states) = states(&world.settings, &on_time, &corrections, &mut lines);
     let duplicate = on_time.len() - windowed;
     lines.insert(format!(
         "totals received {received} windowed {windowed} late {late} dead {dead} duplicate {duplicate} skipped {skipped} states {states}"
@@ -205,36 +209,52 @@ fn raw_lines(raw: &[(bool, Reading)], lines: &mut BTreeSet<String>) {
     }
 }
 
-/// States and totals of the devices; returns how many readings count and how many states there are.
-fn states(settings: &JobSettings, on_time: &[Reading], lines: &mut BTreeSet<String>) -> (usize, usize) {
+/// Of the readings of one metric in a window those that count, by time: of two with one time the last of the log.
+fn that_count<'a>(inside: &[&'a Reading], metric: &str) -> Vec<&'a Reading> {
+    let mut samples: Vec<&Reading> = inside
+        .iter()
+        .copied()
+        .filter(|reading| reading.metric == metric)
+        .filter(|reading| {
+            !inside.iter().any(|other| {
+                other.metric == metric
+                    && other.event_ms == reading.event_ms
+                    && (other.partition, other.offset) > (reading.partition, reading.offset)
+            })
+        })
+        .collect();
+    samples.sort_by_key(|reading| reading.event_ms);
+    samples
+}
+
+/// States and totals of the devices; returns how many readings count and how many states there are. Only a reading that
+/// came in time makes a state; corrections are late ones that then belong to its metrics.
+fn states(
+    settings: &JobSettings,
+    on_time: &[Reading],
+    corrections: &[Reading],
+    lines: &mut BTreeSet<String>,
+) -> (usize, usize) {
     let window = |reading: &Reading| start_of(reading.event_ms, settings.window_ms);
     let all: BTreeSet<(&str, i64)> = on_time.iter().map(|reading| (reading.device.as_str(), window(reading))).collect();
     let mut windowed_of: BTreeMap<&str, (usize, usize, usize, i64)> = BTreeMap::new();
     let mut windowed = 0;
     for &(device, window_ms) in &all {
-        let inside: Vec<&Reading> =
-            on_time.iter().filter(|reading| reading.device == device && window(reading) == window_ms).collect();
+        let belongs = |reading: &&Reading| reading.device == device && window(reading) == window_ms;
+        let inside: Vec<&Reading> = on_time.iter().filter(belongs).collect();
+        let corrected: Vec<&Reading> = on_time.iter().chain(corrections).filter(belongs).collect();
         let newest = inside
             .iter()
             .max_by_key(|reading| (reading.event_ms, reading.partition, reading.offset))
             .expect("a state has a reading");
-        let metrics: BTreeSet<&str> = inside.iter().map(|reading| reading.metric.as_str()).collect();
+        let metrics: BTreeSet<&str> = corrected.iter().map(|reading| reading.metric.as_str()).collect();
         let mut parts = Vec::new();
-        let mut counted = 0;
+        let (mut readings, mut counted, mut is_corrected) = (0, 0, false);
         for metric in metrics {
-            let mut samples: Vec<&Reading> = inside
-                .iter()
-                .copied()
-                .filter(|reading| reading.metric == metric)
-                .filter(|reading| {
-                    !inside.iter().any(|other| {
-                        other.metric == metric
-                            && other.event_ms == reading.event_ms
-                            && (other.partition, other.offset) > (reading.partition, reading.offset)
-                    })
-                })
-                .collect();
-            samples.sort_by_key(|reading| reading.event_ms);
+            counted += that_count(&inside, metric).len();
+            let samples = that_count(&corrected, metric);
+            let at = |reading: &Reading| (reading.partition, reading.offset);
+            is_corrected |= samples.iter().any(|sample| corrections.iter().any(|late| at(late) == at(sample)));
             let sum = samples.iter().fold(0.0, |sum, reading| sum + reading.value);
             let min = samples
                 .iter()
@@ -246,13 +266,13 @@ fn states(settings: &JobSettings, on_time: &[Reading], lines: &mut BTreeSet<Stri
             let mean = sum / samples.len() as f64;
             let shown = if settings.aggregate == Aggregation::Last { last } else { mean };
             parts.push(format!("{metric}={shown:?} last {last:?} min {min:?} max {max:?} n {}", samples.len()));
-            counted += samples.len();
+            readings += samples.len();
         }
         windowed += counted;
         let of = windowed_of.entry(device).or_insert((0, 0, 0, i64::MIN));
         *of = (of.0 + 1, of.1 + counted, of.2 + inside.len() - counted, of.3.max(newest.event_ms));
         lines.insert(format!(
-            "state {device} {window_ms} {} {:?} readings {counted} {}",
+            "state {device} {window_ms} {} {:?} readings {readings} corrected {is_corrected} {}",
             newest.device_type,
             newest.location,
             parts.join(", ")

@@ -9,7 +9,7 @@ use connectors::memory::{MemorySource, Recorded, Steps};
 use dataflow::embeddings::{Clock, Embeddings};
 use dataflow::faults::Faults;
 use dataflow::job::JobConfig;
-use dataflow::settings::{Aggregation, EmbeddingSettings, JobSettings, TextKind};
+use dataflow::settings::{Aggregation, EmbeddingSettings, JobSettings, Late, TextKind};
 
 use crate::random::Random;
 
@@ -126,6 +126,8 @@ pub fn world(seed: u64) -> World {
         checkpoint_interval_ms: random.between(1, 40),
         ahead_windows: random.between(2, 8) as usize,
         ahead_rows: random.between(10, 400) as usize,
+        late: if random.chance(0.5) { Late::Correct } else { Late::Keep },
+        correct_within_ms: *random.pick(&[0, 20_000, 60_000, 3_600_000]),
         ..JobSettings::default()
     };
     let texts = match seed % 3 {

@@ -127,14 +127,21 @@ fn behind<'scope>(
         width_ms: part.settings.window_ms,
         aggregate: part.settings.aggregate,
         store_rows: false,
+        corrected_for_ms: None,
         embedder: part.embedder.map(|make| make()),
         texts: None,
     };
     let mut directory = Directory::default();
     let devices = Devices::resume(Vec::new(), &mut directory, &context);
     let directory = Rc::new(RefCell::new(directory));
-    let closed =
-        window(streams.readings, streams.introductions, Rc::clone(&directory), Rc::clone(ledger), Faults::default());
+    let closed = window(
+        streams.readings,
+        streams.introductions,
+        Rc::clone(&directory),
+        Rc::clone(ledger),
+        false,
+        Faults::default(),
+    );
     if part.stage == Stage::Windows {
         closed.probe_with(durable);
         return;
@@ -151,5 +158,5 @@ fn behind<'scope>(
         boundary_ms: start.boundary_ms(),
         faults: Faults::default(),
     };
-    detect(closed, streams.ticks.broadcast(), controls, devices, context, shared).probe_with(durable);
+    detect(closed, streams.late, streams.ticks.broadcast(), controls, devices, context, shared).probe_with(durable);
 }

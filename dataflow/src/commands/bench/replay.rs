@@ -43,19 +43,23 @@ pub fn replay<'scope>(
     // Rows need messages: this output stays empty.
     let (rows_out, rows) = builder.new_output();
     let (ticks_out, ticks) = builder.new_output();
+    // Nothing of it is late.
+    let (late_out, late) = builder.new_output();
     let mut readings_out = OutputBuilder::from(readings_out);
     let mut introductions_out = OutputBuilder::from(introductions_out);
     let rows_out: OutputBuilder<_, timely::container::CapacityContainerBuilder<Vec<model::Row>>> =
         OutputBuilder::from(rows_out);
     let mut ticks_out = OutputBuilder::from(ticks_out);
+    let late_out: OutputBuilder<_, timely::container::CapacityContainerBuilder<Vec<Reading>>> =
+        OutputBuilder::from(late_out);
     let ours = (0..all.len()).filter(|number| number % peers == index);
     let mut partitions: Vec<Partition> = ours.map(|number| Partition::new(all, number)).collect();
     builder.build(move |capabilities| {
-        let mut capabilities: Option<[Capability<i64>; 4]> =
+        let mut capabilities: Option<[Capability<i64>; 5]> =
             Some(capabilities.try_into().expect("one capability an output"));
         let mut batches: Vec<(i64, Vec<Reading>)> = Vec::new();
         let mut ticked_ms = i64::MIN;
-        let _rows_out = rows_out;
+        let (_rows_out, _late_out) = (rows_out, late_out);
         move |_frontiers| {
             let Some(caps) = capabilities.as_mut() else { return };
             let turn = partitions.iter_mut().min_by_key(|partition| partition.watermark_ms);
@@ -103,7 +107,7 @@ pub fn replay<'scope>(
             }
         }
     });
-    Streams { readings, introductions, rows, ticks }
+    Streams { readings, introductions, late, rows, ticks }
 }
 
 impl Partition {

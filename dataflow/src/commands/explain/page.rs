@@ -54,13 +54,18 @@ impl Page<'_> {
             None => "normal".to_owned(),
         };
         format!(
-            "{}, {}\nState of {} ({}, {} readings): {verdict}, score {}\n",
+            "{}, {}\nState of {} ({}, {} readings): {verdict}, score {}\n{}",
             printable(&state.device_id),
             place.join(", "),
             short_time(state.start_ms),
             short_duration(state.width_ms),
             thousands(state.readings.max(0).cast_unsigned()),
-            exact(state.score)
+            exact(state.score),
+            if state.corrected {
+                "Late readings have corrected its metrics since; the methods judged it without them.\n"
+            } else {
+                ""
+            }
         )
     }
 

@@ -31,6 +31,8 @@ pub struct State {
     pub severity: Option<String>,
     /// Consensus score.
     pub score: f64,
+    /// Late readings were added to the metrics after it was judged.
+    pub corrected: bool,
     /// Metrics by name.
     pub metrics: BTreeMap<String, Aggregate>,
     /// One a method.
@@ -97,6 +99,7 @@ impl State {
             readings: row.value("readings").as_int().unwrap_or_default(),
             severity: text("severity"),
             score: row.value("anomaly_score").as_double().unwrap_or_default(),
+            corrected: *row.value("corrected") == Value::Bool(true),
             metrics,
             verdicts: serde_json::from_str(verdicts).context("column \"verdicts\" is no list of verdicts")?,
             embedding_pending: text("embedding_pending"),

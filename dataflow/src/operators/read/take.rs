@@ -16,6 +16,7 @@ use crate::settings::JobSettings;
 #[derive(Default)]
 pub(super) struct Turn {
     pub(super) readings: Vec<(i64, Vec<Reading>)>,
+    pub(super) late: Vec<(i64, Vec<Reading>)>,
     pub(super) rows: Vec<(i64, Vec<Row>)>,
     pub(super) introductions: Vec<Introduction>,
     pub(super) ticks: Vec<Tick>,
@@ -117,24 +118,28 @@ pub(super) fn take(
         let row = rows::raw(&entry.message(timestamp_ms, value), entry, partition.number, record, late);
         at_stamp(&mut turn.rows, stamp_ms).push(row);
     }
-    if late {
-        ledger.at(stamp_ms).late += 1;
-        tick_other(&mut reader.newest_other_ms, stamp_ms, turn);
-        if reader.store_rows {
-            let row =
-                rows::late(&entry.message(timestamp_ms, value), partition.number, record, before_ms - window_ends_ms);
-            at_stamp(&mut turn.rows, stamp_ms).push(row);
-        }
-        return;
-    }
-    at_stamp(&mut turn.readings, window_ms).push(Reading {
+    let reading = Reading {
         series: entry.series,
         timestamp_ms,
         value: entry.convert(value),
         offset: record.offset,
         partition: partition.number,
         route: entry.route_low,
-    });
+    };
+    if late {
+        let late_by_ms = before_ms - window_ends_ms;
+        if settings.corrected_for_ms().is_some_and(|within_ms| late_by_ms <= within_ms) {
+            at_stamp(&mut turn.late, stamp_ms).push(reading);
+        }
+        ledger.at(stamp_ms).late += 1;
+        tick_other(&mut reader.newest_other_ms, stamp_ms, turn);
+        if reader.store_rows {
+            let row = rows::late(&entry.message(timestamp_ms, value), partition.number, record, late_by_ms);
+            at_stamp(&mut turn.rows, stamp_ms).push(row);
+        }
+        return;
+    }
+    at_stamp(&mut turn.readings, window_ms).push(reading);
     // Within a turn nothing leaves the windows under way.
     if turn.noted_window_ms != Some(window_ms) {
         turn.noted_window_ms = Some(window_ms);
