@@ -22,6 +22,7 @@ mod failure;
 mod keyspace;
 mod lease;
 mod link;
+mod nearest;
 mod scan;
 mod schema;
 mod tls;
@@ -268,6 +269,18 @@ impl Store for CqlStore {
     ) -> Result<(), StoreError> {
         check_prefix(table.table(), prefix)?;
         self.wait(scan::scan(&self.link, table, prefix, each))
+    }
+
+    fn nearest(&mut self, method: &str, vector: &[f32], limit: usize) -> Result<Vec<(i64, f64)>, StoreError> {
+        match self.wait(nearest::nearest(&self.link, method, vector, limit)) {
+            Ok(Some(found)) => return Ok(found),
+            Ok(None) => {}
+            Err(error) if error.is_passing() => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "the servers can't search by vector here: all distinct states are read instead");
+            }
+        }
+        crate::nearest::scan(self, method, vector, limit)
     }
 
     fn count(&mut self, table: TableId) -> Result<u64, StoreError> {

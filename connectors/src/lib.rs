@@ -316,9 +316,7 @@ pub trait Store: Send {
     /// The distinct states of a method that are most like a vector, as ids of `state_vectors` with their cosines, the highest
     /// first and among equals the lowest id first; at most `limit`. This implementation looks at all of them.
     ///
-    /// A store with an index of vectors may answer by that and miss some: in CQL `... WHERE embedding_method = ? ORDER BY
-    /// embedding ANN OF ? LIMIT ?`, read at consistency LOCAL_ONE, which is all that such queries have, and then ordered by
-    /// [`cosine`].
+    /// A store with an index of vectors answers by that, and may miss some.
     ///
     /// # Errors
     /// If the store fails or holds something that is no row of this table.

@@ -41,7 +41,8 @@ pub(crate) fn scan<S: Store + ?Sized>(
     Ok(found)
 }
 
-fn keep_nearest(found: &mut Vec<(i64, f64)>, limit: usize) {
+/// The highest cosine first, among equals the lowest id.
+pub(crate) fn keep_nearest(found: &mut Vec<(i64, f64)>, limit: usize) {
     found.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     found.truncate(limit);
 }
