@@ -15,6 +15,8 @@ use crate::settings::Begin;
 pub struct Settled {
     /// What to start from, durable already.
     pub checkpoint: Option<Checkpoint>,
+    /// All idle marks, durable already.
+    pub marks: Vec<IdleMark>,
     /// Offsets that are gone before they were read, and that the settings accept; counted at this start.
     pub lost: u64,
 }
@@ -27,17 +29,21 @@ pub fn settle(
     config: &JobConfig,
     store: &mut dyn Store,
     checkpoint: Option<Checkpoint>,
-    marks: &[IdleMark],
+    mut marks: Vec<IdleMark>,
 ) -> anyhow::Result<Settled> {
-    let Some(live) = config.source.live() else { return Ok(Settled { checkpoint, lost: 0 }) };
+    let Some(live) = config.source.live() else { return Ok(Settled { checkpoint, marks, lost: 0 }) };
     let extents = live.extents().context("could not learn what the topic holds")?;
     let stored = Start::decode(checkpoint.clone(), Vec::new())?.manifest;
-    let (manifest, lost) = match &stored {
-        Some((_, manifest)) => go_on(config, manifest, &extents, marks)?,
-        None => (first(config, live, &extents)?, 0),
+    let GoneOn { manifest, lost, begun } = match &stored {
+        Some((_, manifest)) => go_on(config, manifest, &extents, &marks)?,
+        None => GoneOn { manifest: first(config, live, &extents)?, lost: 0, begun: Vec::new() },
     };
+    if !begun.is_empty() {
+        store.write_marks(&begun).context("could not write down where new partitions begin")?;
+        marks.extend(begun);
+    }
     if stored.as_ref().is_some_and(|(_, stored)| *stored == manifest) {
-        return Ok(Settled { checkpoint, lost });
+        return Ok(Settled { checkpoint, marks, lost });
     }
     let checkpoint = Checkpoint {
         id: stored.map_or(1, |(id, _)| id + 1),
@@ -45,7 +51,7 @@ pub fn settle(
         parts: checkpoint.map(|checkpoint| checkpoint.parts).unwrap_or_default(),
     };
     store.write_checkpoint(&checkpoint).context("could not write down where to start")?;
-    Ok(Settled { checkpoint: Some(checkpoint), lost })
+    Ok(Settled { checkpoint: Some(checkpoint), marks, lost })
 }
 
 /// The first start on this topic.
@@ -67,13 +73,21 @@ fn first(config: &JobConfig, live: &dyn Live, extents: &[Extent]) -> anyhow::Res
     })
 }
 
+fn mark_at(position: &Position) -> IdleMark {
+    IdleMark { partition: position.partition, offset: position.offset, watermark_ms: position.watermark_ms }
+}
+
+/// What a later start makes of a manifest.
+struct GoneOn {
+    manifest: Manifest,
+    /// Offsets that are gone.
+    lost: u64,
+    /// The marks at which new partitions begin.
+    begun: Vec<IdleMark>,
+}
+
 /// A later start: what the topic lost since then, and which partitions are new. The manifest changes only where it has to.
-fn go_on(
-    config: &JobConfig,
-    manifest: &Manifest,
-    extents: &[Extent],
-    marks: &[IdleMark],
-) -> anyhow::Result<(Manifest, u64)> {
+fn go_on(config: &JobConfig, manifest: &Manifest, extents: &[Extent], marks: &[IdleMark]) -> anyhow::Result<GoneOn> {
     let extents: BTreeMap<u32, Extent> = extents.iter().map(|extent| (extent.partition, *extent)).collect();
     let mut manifest = manifest.clone();
     let (mut problems, mut lost) = (Vec::new(), 0);
@@ -110,21 +124,28 @@ fn go_on(
         }
         tracing::warn!(lost, "going on without what is gone: {problems}");
     }
+    // A partition that was cut before it had its mark: what the cut says becomes its mark.
+    let is_unmarked = |position: &&Position| {
+        let is_begin = extents.get(&position.partition).is_some_and(|extent| position.offset <= extent.first_offset);
+        let is_marked = marks.iter().any(|mark| mark.partition == position.partition && mark.offset <= position.offset);
+        is_begin && position.watermark_ms > i64::MIN && !is_marked
+    };
+    let mut begun: Vec<IdleMark> = manifest.positions.iter().filter(is_unmarked).map(mark_at).collect();
     for (partition, extent) in extents {
         if manifest.positions.iter().any(|position| position.partition == partition) {
             continue;
         }
-        // A run that was not cut any more may have begun it, with a mark; otherwise it begins at the boundary.
-        let begun = marks.iter().filter(|mark| mark.partition == partition).map(|mark| mark.offset).min();
-        let (offset, watermark_ms) = match begun {
-            Some(offset) => (offset, i64::MIN),
-            None => (extent.first_offset, manifest.boundary_ms),
-        };
+        // A run that was not cut any more may have begun it, with a mark; otherwise it gets one at the boundary.
+        let mark = marks.iter().filter(|mark| mark.partition == partition).map(|mark| mark.offset).min();
+        let offset = mark.unwrap_or(extent.first_offset);
+        if mark.is_none() && manifest.boundary_ms > i64::MIN {
+            begun.push(IdleMark { partition, offset, watermark_ms: manifest.boundary_ms });
+        }
         tracing::info!(partition, offset, "a new partition");
-        manifest.positions.push(Position { partition, offset, watermark_ms, known: Vec::new() });
+        manifest.positions.push(Position { partition, offset, watermark_ms: i64::MIN, known: Vec::new() });
     }
     manifest.positions.sort_by_key(|position| position.partition);
-    Ok((manifest, lost))
+    Ok(GoneOn { manifest, lost, begun })
 }
 
 #[cfg(test)]
@@ -172,19 +193,21 @@ mod tests {
     #[test]
     fn a_position_at_either_end_of_the_log_is_whole() {
         let stored = manifest(&[5, 9]);
-        let (same, lost) = go_on(&config(false), &stored, &extents(&[(5, 9), (0, 9)]), &[]).unwrap();
-        assert_eq!((same, lost), (stored, 0));
+        let same = go_on(&config(false), &stored, &extents(&[(5, 9), (0, 9)]), &[]).unwrap();
+        assert_eq!((same.manifest, same.lost, same.begun), (stored, 0, Vec::new()));
     }
 
     #[test]
     fn what_is_gone_is_said_and_counted_where_it_is_accepted() {
         let (stored, now) = (manifest(&[5, 9]), extents(&[(8, 20), (0, 3)]));
-        let said = go_on(&config(false), &stored, &now, &[]).unwrap_err().to_string();
+        let refused =
+            |accept, extents: &[Extent]| go_on(&config(accept), &stored, extents, &[]).err().unwrap().to_string();
+        let said = refused(false, &now);
         expect_test::expect![[r#"topic "topic": partition 0 has lost up to 3 messages from offset 5 on; partition 1 ends at offset 3, before 9 where the job was: it was made anew or cut off. Retention may be shorter than the job was away. --accept-loss goes on with the oldest messages there are, --fresh forgets the store and begins again"#]].assert_eq(&said);
-        let (settled, lost) = go_on(&config(true), &stored, &now, &[]).unwrap();
-        let offsets: Vec<i64> = settled.positions.iter().map(|position| position.offset).collect();
-        assert_eq!((offsets, lost), (vec![8, 0], 9));
-        let said = go_on(&config(true), &stored, &extents(&[(0, 9)]), &[]).unwrap_err().to_string();
+        let settled = go_on(&config(true), &stored, &now, &[]).unwrap();
+        let offsets: Vec<i64> = settled.manifest.positions.iter().map(|position| position.offset).collect();
+        assert_eq!((offsets, settled.lost), (vec![8, 0], 9));
+        let said = refused(true, &extents(&[(0, 9)]));
         assert!(said.contains("no longer has partition 1"), "{said}");
     }
 
@@ -192,8 +215,16 @@ mod tests {
     fn a_new_partition_begins_at_its_mark_or_at_the_boundary() {
         let mark = |offset, watermark_ms| IdleMark { partition: 2, offset, watermark_ms };
         let now = extents(&[(0, 9), (3, 4), (2, 8)]);
-        let (settled, _) = go_on(&config(false), &manifest(&[5]), &now, &[mark(6, 90_000), mark(2, 70_000)]).unwrap();
-        let begun: Vec<_> = settled.positions.iter().map(|at| (at.partition, at.offset, at.watermark_ms)).collect();
-        assert_eq!(begun, [(0, 5, 7), (1, 3, 60_000), (2, 2, i64::MIN)]);
+        let settled = go_on(&config(false), &manifest(&[5]), &now, &[mark(6, 90_000), mark(2, 70_000)]).unwrap();
+        let positions = settled.manifest.positions.iter();
+        let positions: Vec<_> = positions.map(|at| (at.partition, at.offset, at.watermark_ms)).collect();
+        assert_eq!(positions, [(0, 5, 7), (1, 3, i64::MIN), (2, 2, i64::MIN)]);
+        assert_eq!(settled.begun, [IdleMark { partition: 1, offset: 3, watermark_ms: 60_000 }]);
+        // One that was cut before it had its mark.
+        let cut = go_on(&config(false), &manifest(&[5, 3, 9]), &now, &[]).unwrap();
+        assert_eq!(cut.begun, [IdleMark { partition: 1, offset: 3, watermark_ms: 7 }]);
+        // Before the first cut every partition begins with nothing known.
+        let first = Manifest { boundary_ms: i64::MIN, ..manifest(&[5]) };
+        assert_eq!(go_on(&config(false), &first, &now, &[]).unwrap().begun, []);
     }
 }

@@ -21,6 +21,8 @@ pub struct Faults {
     pub poison_moves_watermark: bool,
     /// Idle marks are ignored in a replay.
     pub forget_marks: bool,
+    /// A partition that the topic gained is read at once, without a mark.
+    pub open_without_mark: bool,
     /// Idle marks are used before they are durable.
     pub use_marks_early: bool,
     /// Of duplicates the lower (partition, offset) wins.

@@ -189,7 +189,7 @@ impl Job {
             stopping: false,
             source: config.source.identity(),
             meaning: config.meaning(),
-            grown: Grown::from(partitions.iter().copied()),
+            grown: Grown::from(partitions.iter().copied(), config.settings.partition_refresh_ms),
             until_idle_ms: config.settings.until_idle_ms.filter(|_| config.source.live().is_some()),
             idle_since_ms: None,
             reports: std::collections::BTreeMap::new(),

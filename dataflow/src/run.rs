@@ -115,9 +115,9 @@ pub fn run_telling(
         if let Some((_, manifest)) = &Start::decode(checkpoint.clone(), Vec::new())?.manifest {
             check_manifest(manifest, config)?;
         }
-        let settled = begin::settle(config, store.as_mut(), checkpoint, &marks)?;
-        let checkpoint = settled.checkpoint;
-        lost = settled.lost;
+        let begin::Settled { checkpoint, marks, lost: gone } =
+            begin::settle(config, store.as_mut(), checkpoint, marks)?;
+        lost = gone;
         let start = Start::decode(checkpoint.clone(), marks.clone())?;
         if let Some((_, manifest)) = &start.manifest {
             resume_window_ms = Some(manifest.boundary_ms).filter(|&boundary_ms| boundary_ms > i64::MIN);

@@ -131,6 +131,14 @@ impl KafkaProducer {
         }
     }
 
+    /// Removes the topic with all that is in it.
+    ///
+    /// # Errors
+    /// If the brokers refuse.
+    pub fn remove_topic(&self) -> Result<(), SourceError> {
+        Admin::new(&self.settings, &self.brokers, &self.topic)?.remove()
+    }
+
     /// Queues a message. `partition`: by the key, as other clients choose it, where absent; `time_ms`: the sender's time where
     /// the topic takes it. A full queue is waited for.
     ///

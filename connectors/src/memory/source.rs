@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use model::recording::{self, Line};
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::{Event, PartitionReader, Poll, Source, SourceError, SourceMessage};
+use crate::{Event, Extent, Live, PartitionReader, Poll, Source, SourceError, SourceMessage};
 
 /// An event of a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,8 @@ pub struct MemorySource {
     topic: Arc<str>,
     partitions: Arc<BTreeMap<u32, Arc<Vec<Arrival>>>>,
     steps: Option<Steps>,
+    /// When partitions come into being, where that matters.
+    births: Option<Arc<BTreeMap<u32, u64>>>,
 }
 
 impl MemorySource {
@@ -97,6 +99,19 @@ impl MemorySource {
     /// If the offsets of a partition do not rise.
     pub fn live(topic: &str, partitions: BTreeMap<u32, Vec<(u64, Recorded)>>, steps: Steps) -> Self {
         Self::new(topic, partitions, Some(steps))
+    }
+
+    /// The same, and partitions come into being at their step of `births`; the others are there from the beginning.
+    ///
+    /// # Panics
+    /// If the offsets of a partition do not rise.
+    pub fn growing(
+        topic: &str,
+        partitions: BTreeMap<u32, Vec<(u64, Recorded)>>,
+        births: BTreeMap<u32, u64>,
+        steps: Steps,
+    ) -> Self {
+        MemorySource { births: Some(Arc::new(births)), ..Self::new(topic, partitions, Some(steps)) }
     }
 
     /// A finite topic from the lines of a recording.
@@ -134,7 +149,24 @@ impl MemorySource {
             let arrivals = events.into_iter().map(|(step, event)| Arrival { step, event }).collect();
             (partition, Arc::new(arrivals))
         });
-        MemorySource { topic: topic.into(), partitions: Arc::new(partitions.collect()), steps }
+        MemorySource { topic: topic.into(), partitions: Arc::new(partitions.collect()), steps, births: None }
+    }
+
+    fn now(&self) -> u64 {
+        self.steps.as_ref().map_or(u64::MAX, Steps::now)
+    }
+
+    /// What has arrived in the partitions that there are.
+    fn arrived(&self) -> impl Iterator<Item = (u32, &[Arrival])> {
+        let now = self.now();
+        let born = move |partition: &u32| {
+            self.births.as_ref().and_then(|births| births.get(partition)).is_none_or(|birth| *birth <= now)
+        };
+        let arrived = move |arrivals: &'_ Arc<Vec<Arrival>>| arrivals.iter().take_while(|one| one.step <= now).count();
+        self.partitions
+            .iter()
+            .filter(move |(partition, _)| born(partition))
+            .map(move |(partition, arrivals)| (*partition, &arrivals[..arrived(arrivals)]))
     }
 }
 
@@ -175,7 +207,7 @@ impl Source for MemorySource {
     }
 
     fn partitions(&self) -> Vec<u32> {
-        self.partitions.keys().copied().collect()
+        self.arrived().map(|(partition, _)| partition).collect()
     }
 
     fn messages_total(&self) -> Option<u64> {
@@ -192,6 +224,36 @@ impl Source for MemorySource {
             .ok_or_else(|| SourceError::Partition { topic: self.topic.to_string(), partition })?;
         let next = arrivals.partition_point(|arrival| arrival.event.as_event().offset() < offset);
         Ok(Box::new(MemoryReader { arrivals: Arc::clone(arrivals), next, steps: self.steps.clone() }))
+    }
+
+    fn live(&self) -> Option<&dyn Live> {
+        self.births.is_some().then_some(self as &dyn Live)
+    }
+}
+
+impl Live for MemorySource {
+    fn extents(&self) -> Result<Vec<Extent>, SourceError> {
+        let end = |arrived: &[Arrival]| arrived.last().map_or(0, |last| last.event.as_event().offset() + 1);
+        let extent = |(partition, arrived)| Extent { partition, first_offset: 0, end_offset: end(arrived) };
+        Ok(self.arrived().map(extent).collect())
+    }
+
+    fn offsets_at(&self, time_ms: i64) -> Result<Vec<(u32, i64)>, SourceError> {
+        let is_there = |arrival: &&Arrival| match &arrival.event {
+            Recorded::Message { broker_ms, .. } => *broker_ms >= time_ms,
+            Recorded::Mark { .. } => false,
+        };
+        let offset = |arrived: &[Arrival]| match (arrived.iter().find(is_there), arrived.last()) {
+            (Some(found), _) => found.event.as_event().offset(),
+            (None, last) => last.map_or(0, |last| last.event.as_event().offset() + 1),
+        };
+        Ok(self.arrived().map(|(partition, arrived)| (partition, offset(arrived))).collect())
+    }
+
+    fn commit(&self, _positions: &[(u32, i64)]) {}
+
+    fn behind(&self) -> Option<u64> {
+        None
     }
 }
 

@@ -157,6 +157,40 @@ fn the_end_is_proven_behind_markers_that_are_no_messages() {
 }
 
 #[test]
+fn a_compacted_topic_is_read_over_its_gaps_to_its_proven_end() {
+    let properties = [
+        ("cleanup.policy", "compact"),
+        ("segment.ms", "100"),
+        ("min.cleanable.dirty.ratio", "0.01"),
+        ("delete.retention.ms", "0"),
+    ];
+    let topic = Topic::new("compacted", 1, &properties);
+    let source = topic.source();
+    let began = Instant::now();
+    let mut sent = 0;
+    // A segment is closed by a later message, and cleaned some seconds after that.
+    loop {
+        for _ in 0..20 {
+            topic.send(0, 0, Some(&format!("message {sent}")));
+            sent += 1;
+        }
+        topic.producer.flush().unwrap();
+        let seen = offsets(&read_to_end(source.open(0, 0).unwrap().as_mut(), 7));
+        assert!(seen.is_sorted_by(|a, b| a < b) && seen.last() == Some(&(sent - 1)), "{seen:?} of {sent}");
+        if (seen.len() as i64) < sent {
+            let extents = source.live().unwrap().extents().unwrap();
+            assert_eq!(extents, [Extent { partition: 0, first_offset: 0, end_offset: sent }]);
+            // From within what was removed: the next message that there is. The cleaner goes on meanwhile.
+            let from_gap = offsets(&read_to_end(source.open(0, seen[0] / 2).unwrap().as_mut(), 7));
+            assert!(from_gap.iter().all(|offset| seen.contains(offset)) && from_gap.last() == seen.last());
+            return;
+        }
+        assert!(began.elapsed() < 2 * LIMIT, "nothing was compacted of {sent} messages");
+        std::thread::sleep(Duration::from_millis(500));
+    }
+}
+
+#[test]
 fn what_retention_removed_is_noticed() {
     let topic = Topic::new("retention", 1, &[]);
     for n in 0..10 {

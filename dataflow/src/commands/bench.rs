@@ -11,6 +11,7 @@ mod prepare;
 mod replay;
 mod report;
 mod source;
+mod topic;
 
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
@@ -18,19 +19,23 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, bail, ensure};
 use clap::{Args, ValueEnum};
+use connectors::KafkaSettings;
 use scenarios::cache::Layout;
 
 use crate::commands::WrongUse;
+use crate::commands::common::ConfigLayers;
 use crate::commands::run::{Embedder, embedder};
 use measure::Measured;
 use prepare::Amount;
 use report::Entry;
+use topic::Filled;
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
   dataflow bench                                        every stage on 1, 2, 4 and 8 workers
   dataflow bench --stage detectors -w 1 --repeat 5      one stage, five times
-  dataflow bench --devices 10000 --period 60s --records 10000000 --source decoded --stage detectors";
+  dataflow bench --devices 10000 --period 60s --records 10000000 --source decoded --stage detectors
+  dataflow bench --source json,kafka://localhost:9092 --stage detectors -w 1,2";
 
 type MakeEmbedder = fn() -> Box<dyn connectors::Embedder>;
 
@@ -63,6 +68,8 @@ impl Stage {
 pub enum Form {
     /// Messages
     Json,
+    /// Messages in a topic that is made for it, and removed again
+    Kafka,
     /// Decoded readings from a cache
     Decoded,
     /// The same in abomonation's layout
@@ -73,7 +80,7 @@ pub enum Form {
 impl Form {
     fn layout(self) -> Option<Layout> {
         match self {
-            Form::Json => None,
+            Form::Json | Form::Kafka => None,
             Form::Decoded => Some(Layout::Rkyv),
             #[cfg(feature = "abomonation")]
             Form::DecodedAbomonation => Some(Layout::Abomonation),
@@ -97,9 +104,9 @@ pub struct BenchArguments {
     /// Time between two readings of a metric
     #[arg(long, default_value = "10s", value_name = "DURATION")]
     pub period: String,
-    /// What is read
-    #[arg(long, value_enum, value_delimiter = ',', default_values = ["json"])]
-    pub source: Vec<Form>,
+    /// What is read: json, decoded, or kafka://HOST:PORT for a topic that is made there and removed again
+    #[arg(long, value_delimiter = ',', default_values = ["json"], value_name = "WHAT")]
+    pub source: Vec<String>,
     /// How far the graph goes; without it every stage
     #[arg(long, value_enum, value_delimiter = ',')]
     pub stage: Vec<Stage>,
@@ -118,6 +125,15 @@ pub struct BenchArguments {
     /// Measure once in this process and print the measurement
     #[arg(long, hide = true)]
     pub once: bool,
+    /// The topic that the measuring process filled
+    #[arg(long, hide = true)]
+    pub topic: Option<String>,
+}
+
+/// A filled topic, and how it is reached.
+pub struct Kafka {
+    url: String,
+    settings: KafkaSettings,
 }
 
 /// One thing to measure.
@@ -138,11 +154,17 @@ pub struct Case {
 pub fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
     let amount = amount(arguments)?;
     let cases = cases(arguments)?;
+    let settings = ConfigLayers::default().load()?.kafka();
     if arguments.once {
         let case = cases.first().context("a measurement needs a case")?;
-        println!("{}", serde_json::to_string(&measure::measure(case, amount)?)?);
+        let kafka = arguments.topic.clone().map(|url| Kafka { url, settings });
+        println!("{}", serde_json::to_string(&measure::measure(case, amount, kafka.as_ref())?)?);
         return Ok(ExitCode::SUCCESS);
     }
+    let filled = match arguments.source.iter().find_map(|source| brokers(source)) {
+        Some(brokers) => Some(Filled::new(brokers, &prepare::topic(amount)?, &settings)?),
+        None => None,
+    };
     let is_terminal = std::io::stderr().is_terminal();
     let mut entries = Vec::new();
     for (at, case) in cases.iter().enumerate() {
@@ -151,7 +173,7 @@ pub fn run(arguments: &BenchArguments) -> anyhow::Result<ExitCode> {
             if is_terminal {
                 eprint!("\r{} of {}, {}, run {turn} of {} ", at + 1, cases.len(), name(case), arguments.repeat);
             }
-            all.push(measure_apart(case, arguments)?);
+            all.push(measure_apart(case, arguments, filled.as_ref())?);
         }
         let entry = Entry::new(*case, amount, all);
         let million = entry.median().per_cpu_s() / 1e6;
@@ -182,6 +204,26 @@ fn name(case: &Case) -> String {
     format!("stage {} from {} on {} workers", value_name(case.stage), value_name(case.source), case.workers)
 }
 
+/// What stands before the brokers.
+const KAFKA: &str = "kafka://";
+
+/// The brokers on which a topic is wished.
+fn brokers(source: &str) -> Option<&str> {
+    if source == "kafka" { Some("localhost") } else { source.strip_prefix(KAFKA) }
+}
+
+fn form(source: &str) -> anyhow::Result<Form> {
+    if let Some(brokers) = brokers(source) {
+        let is_address = connectors::kafka::KafkaAddress::parse(&format!("{KAFKA}{brokers}/topic")).is_ok();
+        ensure!(is_address, WrongUse(format!("flag --source: {source:?} names no broker; write kafka://HOST[:PORT]")));
+        return Ok(Form::Kafka);
+    }
+    let known: Vec<String> = Form::value_variants().iter().copied().map(value_name).collect();
+    Form::from_str(source, false).map_err(|_| {
+        WrongUse(format!("flag --source: {source:?} is none of {}, kafka://HOST[:PORT]", known.join(", "))).into()
+    })
+}
+
 /// A value as it is written on the command line.
 fn value_name(value: impl ValueEnum) -> String {
     value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
@@ -203,7 +245,8 @@ fn amount(arguments: &BenchArguments) -> anyhow::Result<Amount> {
 fn cases(arguments: &BenchArguments) -> anyhow::Result<Vec<Case>> {
     let stages = if arguments.stage.is_empty() { Stage::value_variants() } else { &arguments.stage };
     let mut cases = Vec::new();
-    for &source in &arguments.source {
+    for source in &arguments.source {
+        let source = form(source)?;
         for &stage in stages {
             if source.layout().is_some() && stage == Stage::Store {
                 if arguments.stage.is_empty() {
@@ -220,10 +263,12 @@ fn cases(arguments: &BenchArguments) -> anyhow::Result<Vec<Case>> {
 }
 
 /// Measures in a process of its own, so that no measurement inherits another one's heap.
-fn measure_apart(case: &Case, arguments: &BenchArguments) -> anyhow::Result<Measured> {
+fn measure_apart(case: &Case, arguments: &BenchArguments, filled: Option<&Filled>) -> anyhow::Result<Measured> {
     let program = std::env::current_exe().context("could not find this program's own file")?;
+    let topic = filled.iter().flat_map(|filled| ["--topic", filled.url.as_str()]);
     let output = Command::new(program)
         .args(["bench", "--once", "--stage", &value_name(case.stage), "--source", &value_name(case.source)])
+        .args(topic)
         .args(["-w", &case.workers.to_string(), "--records", &arguments.records.to_string()])
         .args(["--devices", &arguments.devices.to_string(), "--period", &arguments.period])
         .stdin(Stdio::null())

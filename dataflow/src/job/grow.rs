@@ -11,18 +11,20 @@ use super::Job;
 use super::lead::say;
 use crate::operators::Order;
 
-/// How often the source's list is looked at, in milliseconds; the source asks the brokers at its own pace.
+/// How often the source's list is looked at, in milliseconds, where it is not asked for more often; the source asks the brokers
+/// at its own pace.
 const LOOK_EVERY_MS: i64 = 1_000;
 
 /// The partitions that worker 0 knows, and when it last looked for others.
 pub(super) struct Grown {
     known: BTreeSet<u32>,
     looked_ms: Option<i64>,
+    every_ms: i64,
 }
 
 impl Grown {
-    pub(super) fn from(known: impl Iterator<Item = u32>) -> Self {
-        Grown { known: known.collect(), looked_ms: None }
+    pub(super) fn from(known: impl Iterator<Item = u32>, refresh_ms: i64) -> Self {
+        Grown { known: known.collect(), looked_ms: None, every_ms: refresh_ms.min(LOOK_EVERY_MS) }
     }
 }
 
@@ -30,7 +32,7 @@ impl Job {
     /// Worker 0: has new partitions opened.
     pub(super) fn look_for_partitions(&mut self, now_ms: i64) {
         let lead = self.lead.as_mut().expect("only worker 0 leads");
-        let due = lead.grown.looked_ms.is_none_or(|looked_ms| now_ms - looked_ms >= LOOK_EVERY_MS);
+        let due = lead.grown.looked_ms.is_none_or(|looked_ms| now_ms - looked_ms >= lead.grown.every_ms);
         if !due || lead.ended || self.source.live().is_none() {
             return;
         }

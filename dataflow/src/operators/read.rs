@@ -120,7 +120,7 @@ impl Reader {
     pub fn add(&mut self, number: u32, reader: Box<dyn PartitionReader>) {
         let watermark_ms = self.frontier_ms().unwrap_or(self.boundary_ms);
         let mut partition = Partition::new(number, reader, 0, watermark_ms);
-        (partition.fresh, partition.frozen) = (true, true);
+        (partition.fresh, partition.frozen) = (!self.faults.open_without_mark, !self.faults.open_without_mark);
         self.partitions.push(partition);
     }
 

@@ -2,6 +2,9 @@
 
 mod doctor;
 mod kafka;
+mod making;
 mod ollama;
+mod outage;
 #[path = "../../../connectors/tests/live/services.rs"]
 mod services;
+mod stage;

@@ -36,6 +36,7 @@ const RULES: &[Rule] = &[
     ("what can't be used does not move the watermark", |faults| &mut faults.poison_moves_watermark),
     ("idle marks are applied in a replay", |faults| &mut faults.forget_marks),
     ("an idle mark is durable before it is used", |faults| &mut faults.use_marks_early),
+    ("a partition that is gained begins with a mark", |faults| &mut faults.open_without_mark),
     ("of duplicates the higher position wins", |faults| &mut faults.lower_duplicate_wins),
     ("windows are half-open", |faults| &mut faults.closed_windows),
     ("a window is added up in a fixed order", |faults| &mut faults.arrival_order),

@@ -8,7 +8,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use connectors::memory::{MemoryEmbedder, MemoryStore};
-use connectors::{Checkpoint, Event, IdleMark, PartitionReader, Poll, Source, SourceError, Store as _};
+use connectors::{Checkpoint, Event, IdleMark, Live, PartitionReader, Poll, Source, SourceError, Store as _};
+use dataflow::begin::settle;
 use dataflow::checkpoint::{Manifest, Start};
 use dataflow::embeddings::Embeddings;
 use dataflow::embeddings::backfill::Backfill;
@@ -54,7 +55,9 @@ impl Stage {
             embeddings.load(&mut stored).expect("memory does not fail");
             (embeddings, MemoryEmbedder::new())
         });
-        let start = Arc::new(Start::decode(checkpoint, marks).expect("what was written can be read"));
+        let settled = settle(config, &mut stored, checkpoint, marks).expect("nothing is gone from memory");
+        let start = Start::decode(settled.checkpoint, settled.marks).expect("what was written can be read");
+        let start = Arc::new(start);
         let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
         let (mut commands, mut answers, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..workers {
@@ -157,6 +160,10 @@ impl Source for Sips {
 
     fn open(&self, partition: u32, offset: i64) -> Result<Box<dyn PartitionReader>, SourceError> {
         Ok(Box::new(SippingReader { reader: self.source.open(partition, offset)?, records: self.records }))
+    }
+
+    fn live(&self) -> Option<&dyn Live> {
+        self.source.live()
     }
 }
 

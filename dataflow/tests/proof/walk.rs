@@ -2,6 +2,7 @@
 //! idle partitions, restarts at another worker count, against an undisturbed run of one worker. Every table must be equal to
 //! the last bit, and so must the totals.
 
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
@@ -32,6 +33,10 @@ struct Walked<'a> {
 impl Topic for Walked<'_> {
     fn finite(&self) -> Arc<dyn Source> {
         Arc::new(self.world.finite())
+    }
+
+    fn gained(&self) -> BTreeMap<u32, u64> {
+        self.world.births.clone()
     }
 
     fn live(&self, steps: &Steps) -> Arc<dyn Source> {

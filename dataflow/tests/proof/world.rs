@@ -20,6 +20,8 @@ pub struct World {
     pub partitions: BTreeMap<u32, Vec<(u64, Recorded)>>,
     /// Texts of an embedder that takes its time, instead of one that works in the stream.
     pub texts: Option<EmbeddingSettings>,
+    /// Step at which a partition comes into being; one that is not named is there from the beginning.
+    pub births: BTreeMap<u32, u64>,
 }
 
 const START_MS: i64 = 1_772_445_600_000;
@@ -128,6 +130,7 @@ pub fn world(seed: u64) -> World {
         ahead_rows: random.between(10, 400) as usize,
         late: if random.chance(0.5) { Late::Correct } else { Late::Keep },
         correct_within_ms: *random.pick(&[0, 20_000, 60_000, 3_600_000]),
+        partition_refresh_ms: 1 + (seed % 50) as i64,
         ..JobSettings::default()
     };
     let texts = match seed % 3 {
@@ -136,7 +139,22 @@ pub fn world(seed: u64) -> World {
         _ => Some(TextKind::Values),
     };
     let texts = texts.map(|text| EmbeddingSettings { text, max_wait_ms: random.between(0, 60_000) });
-    World { settings, partitions: topic, texts }
+    let births = births(seed, partitions, step);
+    for (partition, birth) in &births {
+        let log = topic.get_mut(partition).expect("all partitions exist");
+        log.iter_mut().for_each(|(arrives, _)| *arrives = (*arrives).max(*birth));
+    }
+    World { settings, partitions: topic, births, texts }
+}
+
+/// Half of the topics gain their last partitions while they are read.
+fn births(seed: u64, partitions: i64, last_step: u64) -> BTreeMap<u32, u64> {
+    let mut random = Random::new(seed ^ 0xb127);
+    if random.chance(0.5) {
+        return BTreeMap::new();
+    }
+    let gained = random.between(1, partitions - 1);
+    (partitions - gained..partitions).map(|at| (at as u32, random.between(1, last_step as i64) as u64)).collect()
 }
 
 /// The longest message that a world's settings allow, in bytes.
@@ -201,7 +219,10 @@ impl World {
     }
 
     pub fn live(&self, steps: &Steps) -> MemorySource {
-        MemorySource::live("walk", self.partitions.clone(), steps.clone())
+        if self.births.is_empty() {
+            return MemorySource::live("walk", self.partitions.clone(), steps.clone());
+        }
+        MemorySource::growing("walk", self.partitions.clone(), self.births.clone(), steps.clone())
     }
 
     /// The job; without patience its texts come in time or not.

@@ -18,7 +18,6 @@ use udfs::MonitorConfig;
 use super::Stage;
 use super::prepare::Decoded;
 use super::replay::replay;
-use super::source::Held;
 use crate::Input;
 use crate::checkpoint::Start;
 use crate::detect::Context;
@@ -35,7 +34,7 @@ use crate::settings::JobSettings;
 /// What the workers read.
 pub enum Feed {
     /// Messages.
-    Messages(Arc<Held>),
+    Messages(Arc<dyn Source>),
     /// Decoded readings by partition.
     Decoded(Arc<Vec<Decoded>>),
 }

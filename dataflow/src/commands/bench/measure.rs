@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::{Context as _, ensure};
-use connectors::{NullStore, SqliteStore, Store};
+use connectors::{NullStore, Source, SqliteStore, Store};
 use model::message::decode;
 use model::tables::TableId;
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,8 @@ use udfs::MonitorConfig;
 use super::graph::{self, Feed, Part};
 use super::prepare::{self, Amount, Decoded, Expected};
 use super::source::Held;
-use super::{Case, Stage};
+use super::topic::Ended;
+use super::{Case, Form, Kafka, Stage};
 use crate::commands::run::{cpu_seconds, peak_rss_bytes};
 use crate::faults::Faults;
 use crate::job::{JobConfig, Status};
@@ -68,16 +69,23 @@ fn rate(messages: u64, seconds: f64) -> f64 {
 ///
 /// # Errors
 /// The simulator refuses the amount, the system does not tell times and memory, or the job fails.
-pub fn measure(case: &Case, amount: Amount) -> anyhow::Result<Measured> {
+pub fn measure(case: &Case, amount: Amount, kafka: Option<&Kafka>) -> anyhow::Result<Measured> {
     let settings = JobSettings::default();
     let topic = Arc::new(prepare::topic(amount)?);
     let all = prepare::expect(&topic, &settings);
     let folder = Folder::new()?;
+    let run = |source| run_messages(case, source, &settings, &folder);
     match case.source.layout() {
+        None if case.source == Form::Kafka => {
+            let Kafka { url, settings } = kafka.context("a measurement from Kafka needs its topic")?;
+            drop(topic);
+            let bare = || Ended::open(url, settings)?.consume().context("could not read the topic");
+            around(amount.records, &bare, || run(Arc::new(Ended::open(url, settings)?)), |run| run.is(&all, case.stage))
+        }
         None => {
-            let bare = || parse_bare(&topic, &settings);
-            let messages = amount.records;
-            around(messages, &bare, || run_messages(case, &topic, &settings, &folder), |run| run.is(&all, case.stage))
+            let held = Arc::clone(&topic);
+            let bare = || Ok(parse_bare(&topic, &settings));
+            around(amount.records, &bare, || run(held), |run| run.is(&all, case.stage))
         }
         Some(layout) => {
             // Whatever is no reading on time never gets into the cache.
@@ -85,7 +93,7 @@ pub fn measure(case: &Case, amount: Amount) -> anyhow::Result<Measured> {
             let messages = expected.windowed + expected.duplicate;
             let partitions = Arc::new(prepare::decoded(&topic, &settings, layout, &folder.0)?);
             drop(topic);
-            let bare = || pass_bare(&partitions);
+            let bare = || Ok(pass_bare(&partitions));
             let feed = Feed::Decoded(Arc::clone(&partitions));
             around(messages, &bare, || run_part(case, feed, &settings), |run| run.is(&expected, case.stage))
         }
@@ -123,7 +131,7 @@ impl Run {
 /// Measures a run between two bare loops, so that what disturbs one disturbs the other.
 fn around(
     messages: u64,
-    bare: &dyn Fn() -> u64,
+    bare: &dyn Fn() -> anyhow::Result<u64>,
     run: impl FnOnce() -> anyhow::Result<Run>,
     is_right: impl FnOnce(&Run) -> bool,
 ) -> anyhow::Result<Measured> {
@@ -148,12 +156,12 @@ fn around(
 }
 
 /// Repeats a bare loop for long enough; how many messages, and in how many CPU seconds.
-fn repeat(bare: &dyn Fn() -> u64) -> anyhow::Result<(u64, f64)> {
+fn repeat(bare: &dyn Fn() -> anyhow::Result<u64>) -> anyhow::Result<(u64, f64)> {
     let before_s = cpu_seconds();
     ensure!(before_s > 0.0, "the system does not tell CPU time in /proc/self/stat");
     let mut messages = 0;
     loop {
-        messages += bare();
+        messages += bare()?;
         let cpu_s = cpu_seconds() - before_s;
         if cpu_s >= CEILING_CPU_S {
             return Ok((messages, cpu_s));
@@ -200,15 +208,15 @@ fn run_part(case: &Case, feed: Feed, settings: &JobSettings) -> anyhow::Result<R
 }
 
 /// Messages up to windows run in a part of the graph, and everything beyond in the whole job, checkpoints included.
-fn run_messages(case: &Case, topic: &Arc<Held>, settings: &JobSettings, folder: &Folder) -> anyhow::Result<Run> {
+fn run_messages(case: &Case, source: Arc<dyn Source>, settings: &JobSettings, folder: &Folder) -> anyhow::Result<Run> {
     if case.stage <= Stage::Windows {
-        return run_part(case, Feed::Messages(Arc::clone(topic)), settings);
+        return run_part(case, Feed::Messages(source), settings);
     }
     let is_stored = case.stage == Stage::Store;
     let config = JobConfig {
         settings: settings.clone(),
         monitor: MonitorConfig::default(),
-        source: Arc::clone(topic) as Arc<dyn connectors::Source>,
+        source,
         store_rows: is_stored,
         embedder: case.stage.embedder()?,
         texts: None,
