@@ -1,6 +1,8 @@
-//! Measures what this crate can do on this machine: rows a second into SQLite, messages a second out of a recording.
+//! Measures what this crate can do on this machine: rows a second into a store, messages a second out of a recording.
 //!
-//! `cargo run --release -p connectors --example throughput [-- ROWS [BATCH [DEVICES]]]`
+//! `cargo run --release -p connectors --example throughput [-- ROWS [BATCH [DEVICES [STORE]]]]`
+//!
+//! Without a store's address rows go into an SQLite file, and recordings are measured, too. A named store is cleared first.
 
 use std::path::Path;
 use std::time::Instant;
@@ -22,13 +24,19 @@ const METRICS: [&str; 8] = [
 const START_MS: i64 = 1_772_445_600_000;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut numbers = std::env::args().skip(1).map(|number| number.parse::<usize>());
+    let mut numbers = std::env::args().skip(1).take(3).map(|number| number.parse::<usize>());
     let rows = numbers.next().transpose()?.unwrap_or(2_000_000);
     let batch = numbers.next().transpose()?.unwrap_or(4_000);
     let devices = numbers.next().transpose()?.unwrap_or(1_000);
+    if let Some(url) = std::env::args().nth(4) {
+        let mut store = connectors::open_store(&url)?;
+        store.clear()?;
+        measure_store(store.as_mut(), rows, batch, devices)?;
+        return measure_states(store.as_mut(), rows / 20, batch, devices);
+    }
     let folder = std::env::temp_dir().join(format!("connectors-throughput-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let measured = measure_store(&folder, rows, batch, devices).and_then(|()| measure_file(&folder, rows, devices));
+    let measured = measure_sqlite(&folder, rows, batch, devices).and_then(|()| measure_file(&folder, rows, devices));
     std::fs::remove_dir_all(&folder)?;
     measured?;
     measure_projection();
@@ -99,8 +107,20 @@ fn report(what: &str, count: usize, Spent { wall_s, cpu_s }: Spent) {
     println!("{what}: {count} in {wall_s:.2} s, {:.0} a second, {:.0} a CPU second", count_f / wall_s, count_f / cpu_s);
 }
 
-fn measure_store(folder: &Path, rows: usize, batch: usize, devices: usize) -> Result<(), Box<dyn std::error::Error>> {
+fn measure_sqlite(folder: &Path, rows: usize, batch: usize, devices: usize) -> Result<(), Box<dyn std::error::Error>> {
     let mut store = SqliteStore::open(folder.join("store.db"))?;
+    measure_store(&mut store, rows, batch, devices)?;
+    let length = std::fs::metadata(folder.join("store.db"))?.len();
+    println!("file: {} bytes a row", length / rows.max(1) as u64);
+    measure_states(&mut store, rows / 20, batch, devices)
+}
+
+fn measure_store(
+    store: &mut dyn Store,
+    rows: usize,
+    batch: usize,
+    devices: usize,
+) -> Result<(), Box<dyn std::error::Error>> {
     let mut spent = Spent::default();
     for from in (0..rows).step_by(batch) {
         let made: Vec<Row> = (from..rows.min(from + batch)).map(|n| raw_row(n, devices)).collect();
@@ -108,18 +128,83 @@ fn measure_store(folder: &Path, rows: usize, batch: usize, devices: usize) -> Re
         store.write(&made)?;
         clock.add_to(&mut spent);
     }
-    report(&format!("raw rows into sqlite, {batch} a batch, {devices} devices"), rows, spent);
+    report(&format!("raw rows in, {batch} a batch, {devices} devices"), rows, spent);
+    let clock = Clock::start();
     let held = store.count(TableId::DeviceMetricsRaw)?;
     assert_eq!(held, rows as u64, "every row is there");
-    let length = std::fs::metadata(folder.join("store.db"))?.len();
-    println!("file: {} bytes a row", length / held.max(1));
+    clock.report("raw rows counted", rows);
     let clock = Clock::start();
     let mut seen = 0;
     store.scan(TableId::DeviceMetricsRaw, &[], &mut |_| {
         seen += 1;
         std::ops::ControlFlow::Continue(())
     })?;
-    clock.report("rows out of sqlite in key order", seen);
+    clock.report("rows out in key order", seen);
+    Ok(())
+}
+
+/// Distinct states that the made-up fleet has.
+const DISTINCT: usize = 500;
+
+/// The rows of a state: itself with a vector, that it occurred, and its distinct state.
+fn state_rows(n: usize, devices: usize, names: &[String]) -> [Row; 3] {
+    let text = |text: &str| Value::Text(text.to_owned());
+    let device = format!("RTU-{:05}", n % devices);
+    let time_ms = START_MS + (n / devices) as i64 * 60_000;
+    let vector = |n: usize| -> Vec<f32> {
+        let component = |at: usize| ((n * 31 + at * 17) % 101) as f32 / 101.0 - 0.5;
+        (0..384).map(component).collect()
+    };
+    let map = Value::Map(names.iter().map(|name| (name.clone(), (n % 977) as f64 * 0.37)).collect());
+    let version = Version::window(time_ms);
+    let id = (n % DISTINCT) as i64;
+    let snapshot = vec![
+        Value::Text(device.clone()),
+        Value::Text(model::time::date_of(time_ms)),
+        Value::Int(time_ms),
+        text("rooftop_unit"),
+        text("building-A"),
+        text("bldg-001"),
+        map.clone(),
+        Value::Vector(vector(n)),
+        text("projection-1"),
+        Value::Double(0.1),
+        Value::Bool(false),
+        Value::Null,
+        Value::Int(48),
+        map.clone(),
+        map.clone(),
+        map.clone(),
+        map,
+        text("[]"),
+        Value::Null,
+    ];
+    let occurrence =
+        vec![Value::Text(device), Value::Int(time_ms), text("projection-1"), Value::Int(id), Value::Bool(false)];
+    let distinct = vec![text("projection-1"), Value::Int(id), Value::Vector(vector(n % DISTINCT)), Value::Null];
+    [
+        Row { table: TableId::DeviceStateSnapshots, version, values: snapshot },
+        Row { table: TableId::StateOccurrences, version, values: occurrence },
+        Row { table: TableId::StateVectors, version: Version::window(0), values: distinct },
+    ]
+}
+
+fn measure_states(
+    store: &mut dyn Store,
+    states: usize,
+    batch: usize,
+    devices: usize,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let names: Vec<String> = METRICS.iter().map(|name| (*name).to_owned()).collect();
+    let mut spent = Spent::default();
+    for from in (0..states).step_by(batch) {
+        let made: Vec<Row> = (from..states.min(from + batch)).flat_map(|n| state_rows(n, devices, &names)).collect();
+        let clock = Clock::start();
+        store.write(&made)?;
+        clock.add_to(&mut spent);
+    }
+    report(&format!("states in, {batch} a batch, {devices} devices, {DISTINCT} distinct"), states, spent);
+    assert_eq!(store.count(TableId::DeviceStateSnapshots)?, states as u64, "every state is there");
     Ok(())
 }
 

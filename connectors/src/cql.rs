@@ -50,7 +50,7 @@ pub struct CqlStore {
     /// `None` only while it is dropped.
     runtime: Option<Runtime>,
     link: Arc<Link>,
-    /// Made with the first write: a reader prepares no inserts.
+    /// Made with the first write, for a reader prepares no inserts; away while it works.
     writer: Option<Writer>,
     lease: Option<Lease>,
     /// Whether what broken-off checkpoints left was looked for.
@@ -156,14 +156,21 @@ impl CqlStore {
         self.runtime.as_ref().expect("a store that is in use has its threads").block_on(work)
     }
 
+    fn take_writer(&mut self) -> Result<Writer, StoreError> {
+        match self.writer.take() {
+            Some(writer) => Ok(writer),
+            None => self.wait(Writer::prepare(&self.link)),
+        }
+    }
+
     async fn clear_all(link: &Link, epoch: i64) -> Result<(), StoreError> {
         bookkeeping::clear(link, epoch).await?;
         let data = TABLES.iter().map(|table| table.name);
         for table in data.chain(["checkpoint_parts", "idle_marks", "controls"]) {
             let table = link.table(table);
-            // To truncate costs the servers some hundred milliseconds, whatever there is.
+            // To truncate costs the servers some hundred milliseconds, whatever there is, and seconds when they are busy.
             if link.rows("clear", format!("SELECT * FROM {table} LIMIT 1"), ()).await?.rows_num() > 0 {
-                link.run("clear", format!("TRUNCATE {table}"), ()).await?;
+                keyspace::change(link, "clear", &format!("TRUNCATE {table}")).await?;
             }
         }
         Ok(())
@@ -199,17 +206,15 @@ impl Store for CqlStore {
             return Ok(());
         }
         rows.iter().try_for_each(check)?;
-        if self.writer.is_none() {
-            self.writer = Some(self.wait(Writer::prepare(&self.link))?);
-        }
-        let (runtime, writer) = (self.runtime.as_ref(), self.writer.as_mut());
-        let (runtime, writer) = runtime.zip(writer).expect("threads and a writer are there");
-        runtime.block_on(async {
+        let mut writer = self.take_writer()?;
+        let written = self.wait(async {
             if let Some(lease) = &self.lease {
                 lease.check(&self.link).await?;
             }
             writer.write(&self.link, rows).await
-        })
+        });
+        self.writer = Some(writer);
+        written
     }
 
     fn write_checkpoint(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
@@ -258,7 +263,10 @@ impl Store for CqlStore {
 
     fn remove(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         rows.iter().try_for_each(check)?;
-        self.wait(write::remove(&self.link, rows))
+        let mut writer = self.take_writer()?;
+        let removed = self.wait(writer.remove(&self.link, rows));
+        self.writer = Some(writer);
+        removed
     }
 
     fn scan(
@@ -288,6 +296,8 @@ impl Store for CqlStore {
     }
 
     fn clear(&mut self) -> Result<(), StoreError> {
+        // It remembers what is about to go.
+        self.writer = None;
         if let Some(lease) = &self.lease {
             return self.wait(Self::clear_all(&self.link, lease.epoch));
         }

@@ -80,7 +80,9 @@ const MASK: &str = "***";
 /// `scheme://user:password@host` without the password, for messages.
 pub fn mask_address(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let host_at = rest.find('/').unwrap_or(rest.len());
+    // Where there is no path but a keyspace, a slash before the last @ is part of a password that was not encoded.
+    let behind = if matches!(scheme, "scylla" | "cassandra") { '?' } else { '/' };
+    let host_at = rest.find(behind).unwrap_or(rest.len());
     match rest[..host_at].rsplit_once('@').and_then(|(user, host)| Some((user.split_once(':')?.0, host))) {
         Some((user, host)) => format!("{scheme}://{user}:{MASK}@{host}{}", &rest[host_at..]),
         None => text.to_owned(),

@@ -222,7 +222,7 @@ mod tests {
             "scylla://,h/k",
             "scylla://h:0/k",
             "scylla://me:secret@h:x/k",
-            "scylla://me:%zz@h/k",
+            "scylla://me:%zz/secret@h/k",
             "scylla://h/k?replication=0",
             "scylla://h/k?consistency=some",
             "scylla://h/k?ttl=4",

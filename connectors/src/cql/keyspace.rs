@@ -10,7 +10,8 @@ use super::link::Link;
 use super::schema::{self, Columns, Differences, Found};
 use crate::StoreError;
 
-/// Making or dropping a table waits until all nodes know of it.
+const CHANGE: &str = "change the schema of";
+/// Making, dropping or emptying a table waits until all nodes have done so.
 const SCHEMA_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Whose servers these are.
@@ -66,7 +67,7 @@ pub(super) async fn create(link: &Link) -> Result<Vec<String>, StoreError> {
         _ => {}
     }
     for statement in statements(link).await? {
-        match change(link, &statement.text).await {
+        match change(link, CHANGE, &statement.text).await {
             Err(error) if statement.optional => {
                 tracing::warn!(store = link.place(), %error, "made no index of vectors: only this job's own search works");
             }
@@ -75,7 +76,7 @@ pub(super) async fn create(link: &Link) -> Result<Vec<String>, StoreError> {
     }
     let Some(before) = before else { return Ok(vec![format!("keyspace {:?}", link.address.keyspace)]) };
     for (table, column, kind) in &before.missing_columns {
-        change(link, &format!("ALTER TABLE {} ADD \"{column}\" {kind}", link.table(table))).await?;
+        change(link, CHANGE, &format!("ALTER TABLE {} ADD \"{column}\" {kind}", link.table(table))).await?;
     }
     check(link).await?;
     let tables = before.missing_tables.iter().map(|table| format!("table {table:?}"));
@@ -105,15 +106,16 @@ async fn datacenter(link: &Link) -> Result<String, StoreError> {
 pub(super) async fn drop_all(link: &Link) -> Result<bool, StoreError> {
     let existed = exists(link).await?;
     if existed {
-        change(link, &format!("DROP KEYSPACE IF EXISTS \"{}\"", link.address.keyspace)).await?;
+        change(link, CHANGE, &format!("DROP KEYSPACE IF EXISTS \"{}\"", link.address.keyspace)).await?;
     }
     Ok(existed)
 }
 
-async fn change(link: &Link, text: &str) -> Result<(), StoreError> {
+/// Sends a statement that all nodes have to agree on.
+pub(super) async fn change(link: &Link, action: &str, text: &str) -> Result<(), StoreError> {
     let mut statement = Statement::new(text);
     statement.set_request_timeout(Some(SCHEMA_TIMEOUT));
     statement.set_is_idempotent(true);
     let done = link.session.get_session().query_unpaged(statement, ()).await;
-    done.map(drop).map_err(|error| super::failure::failed("change the schema of", &link.place(), error))
+    done.map(drop).map_err(|error| super::failure::failed(action, &link.place(), error))
 }

@@ -20,6 +20,8 @@ use crate::{LeaseOwner, StoreError};
 
 /// A lease that is not renewed for so long is free.
 const LIFE_S: i32 = 30;
+/// How often somebody else may be faster.
+const ATTEMPTS: u32 = 10;
 /// How often it is renewed.
 const RENEWAL: Duration = Duration::from_secs(10);
 
@@ -58,7 +60,7 @@ pub(super) async fn standing(link: &Link) -> Result<Standing, StoreError> {
 }
 
 pub(super) async fn acquire(link: &Arc<Link>, owner: &LeaseOwner) -> Result<Lease, StoreError> {
-    loop {
+    for _ in 0..ATTEMPTS {
         let Standing { epoch, holder } = standing(link).await?;
         if let Some(holder) = holder {
             if !holder.is_dead_here() {
@@ -73,13 +75,15 @@ pub(super) async fn acquire(link: &Arc<Link>, owner: &LeaseOwner) -> Result<Leas
             let renewals = renew(Arc::clone(link), owner.clone(), next, Arc::clone(&lost), stopped);
             return Ok(Lease { epoch: next, lost, stop, renewals: Handle::current().spawn(renewals) });
         }
-        // Somebody was faster, or it was this call's own first attempt, whose answer was lost.
-        let now = standing(link).await?;
-        if now.epoch == Some(next) && now.holder.as_ref() == Some(owner) {
-            // Taken once more, so that only one of two handles with one name has the newest epoch.
-            continue;
-        }
+        // Somebody was faster: who that is stands there now, unless they are done already.
     }
+    Err(StoreError::Failed {
+        action: "take".to_owned(),
+        place: link.place(),
+        help: "other programs take it and give it back all the time: stop them",
+        passing: true,
+        cause: format!("it was taken by others {ATTEMPTS} times").into(),
+    })
 }
 
 fn hold(link: &Link) -> String {

@@ -4,32 +4,36 @@ use std::collections::HashMap;
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use model::tables::{TABLES, Table, TableId};
-use model::{Row, Value};
+use model::{Row, Value, Version};
+use scylla::errors::ExecutionError;
 use scylla::statement::Statement;
 use scylla::statement::batch::{Batch, BatchStatement, BatchType};
 use scylla::statement::prepared::PreparedStatement;
 
 use super::bind::{Cells, Removal};
-use super::failure::failed;
+use super::failure::{self, Meaning, failed};
 use super::link::Link;
 use super::schema::{self, Layout};
 use crate::StoreError;
 
 /// Rows of one partition in a batch, and their size as the row counts it; the servers take some megabytes.
 const BATCH_ROWS: usize = 256;
-const BATCH_BYTES: usize = 256 << 10;
+const BATCH_BYTES: usize = 128 << 10;
 /// Batches under way at once.
-const IN_FLIGHT: usize = 64;
-/// Places of partitions that are remembered; when there are more, each is written once more.
-const PLACES_KEPT: usize = 200_000;
+const IN_FLIGHT: usize = 128;
+/// Places and vectors that are remembered; when there are more, each is written once more.
+const KEPT: usize = 200_000;
 /// Static columns are written again when a row is so much newer, in powers of two of a microsecond: 16.8 s.
 const STATIC_BLOCK_BITS: u32 = 24;
 
-/// Writes rows and remembers which static columns are written.
+/// Writes rows and remembers what need not be written again.
 pub(super) struct Writer {
     /// By [`TableId`].
     tables: Vec<Inserts>,
     places: HashMap<(TableId, Vec<String>), Written>,
+    /// Distinct states by method and number. A state that occurs again comes with its vector again, which is the same, and
+    /// to put a vector into an index costs the servers some milliseconds.
+    vectors: HashMap<(String, i64), Version>,
 }
 
 /// How a table's rows are written.
@@ -64,7 +68,7 @@ struct Written {
 impl Writer {
     pub(super) async fn prepare(link: &Link) -> Result<Self, StoreError> {
         let tables = stream::iter(TABLES).then(|table| inserts(link, table)).try_collect().await?;
-        Ok(Writer { tables, places: HashMap::new() })
+        Ok(Writer { tables, places: HashMap::new(), vectors: HashMap::new() })
     }
 
     /// Writes rows that were found good; all may be written again if one of them fails.
@@ -72,8 +76,18 @@ impl Writer {
         let mut order: Vec<&Row> = rows.iter().collect();
         order.sort_by(|a, b| super::scan::partition_order(a, b));
         let mut places = Vec::new();
+        let mut vectors = Vec::new();
         let mut batches = Vec::new();
-        for rows in order.chunk_by(|a, b| super::scan::partition_order(a, b).is_eq()) {
+        for mut rows in order.chunk_by(|a, b| super::scan::partition_order(a, b).is_eq()) {
+            if let Some(key) = vector_key(rows[0]) {
+                // All of them have one key.
+                let newest = (0..rows.len()).max_by_key(|at| rows[*at].version).unwrap_or(0);
+                rows = &rows[newest..=newest];
+                if self.vectors.get(&key).is_some_and(|written| rows[0].version <= *written) {
+                    continue;
+                }
+                vectors.push((key, rows[0].version));
+            }
             let inserts = &self.tables[rows[0].table as usize];
             let key = &rows[0].key()[..inserts.table.partition_columns];
             let mut place = inserts.lean.is_some().then(|| {
@@ -99,19 +113,49 @@ impl Writer {
         let sent = batches.into_iter().map(|batch| self.send(link, batch));
         stream::iter(sent).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
         // Only now are they durable.
-        if self.places.len() + places.len() > PLACES_KEPT {
+        if self.places.len() + places.len() > KEPT {
             self.places.clear();
         }
+        if self.vectors.len() + vectors.len() > KEPT {
+            self.vectors.clear();
+        }
         self.places.extend(places.into_iter().filter_map(|(written, key)| Some((key, written?))));
+        self.vectors.extend(vectors);
         Ok(())
+    }
+
+    /// Removes rows, but for what has a higher version.
+    pub(super) async fn remove(&mut self, link: &Link, rows: &[Row]) -> Result<(), StoreError> {
+        self.vectors.clear();
+        let statements: Vec<String> = TABLES.iter().map(|table| removal(link, table)).collect();
+        let sent = rows.iter().map(|row| {
+            let statement = statements[row.table as usize].as_str();
+            link.run("remove rows of", statement, Removal(row))
+        });
+        stream::iter(sent).buffer_unordered(IN_FLIGHT).try_collect().await
     }
 
     /// Rows of one partition.
     async fn send(&self, link: &Link, rows: Vec<(&Insert, &Row)>) -> Result<(), StoreError> {
-        let table = rows[0].1.table;
-        let layout = &self.tables[table as usize].layout;
+        match self.try_send(link, &rows).await {
+            Ok(()) => Ok(()),
+            // Which one it was is worth knowing, and whoever writes them again does not mind those that went in.
+            Err(error) if rows.len() > 1 && failure::of_execution(&error) == Meaning::Refused => {
+                for row in &rows {
+                    self.try_send(link, std::slice::from_ref(row))
+                        .await
+                        .map_err(|error| refused(link, row.1, error))?;
+                }
+                Ok(())
+            }
+            Err(error) => Err(refused(link, rows[0].1, error)),
+        }
+    }
+
+    async fn try_send(&self, link: &Link, rows: &[(&Insert, &Row)]) -> Result<(), ExecutionError> {
+        let layout = &self.tables[rows[0].1.table as usize].layout;
         let session = link.session.get_session();
-        let done = match rows.as_slice() {
+        let done = match rows {
             [(insert, row)] => session.execute_unpaged(&insert.statement, insert.cells(row, layout)).await,
             rows => {
                 let statements =
@@ -122,8 +166,34 @@ impl Writer {
                 session.batch(&batch, values).await
             }
         };
-        done.map(drop).map_err(|error| failed(format!("write table {:?} of", table.table().name), &link.place(), error))
+        done.map(drop)
     }
+}
+
+/// An error of writing; of a row that the servers won't have, with its key.
+fn refused(link: &Link, row: &Row, error: ExecutionError) -> StoreError {
+    let table = row.table();
+    let mut action = format!("write table {:?} of", table.name);
+    if failure::of_execution(&error) == Meaning::Refused {
+        let keys = table.columns.iter().zip(row.key());
+        let keys: Vec<String> =
+            keys.map(|(column, value)| format!("{} = {}", column.name, value.to_json(column.kind))).collect();
+        action = format!("write the row with {} to table {:?} of", keys.join(", "), table.name);
+    }
+    failed(action, &link.place(), error)
+}
+
+fn vector_key(row: &Row) -> Option<(String, i64)> {
+    match (row.table, row.key()) {
+        (TableId::StateVectors, [Value::Text(method), Value::Int(id)]) => Some((method.clone(), *id)),
+        _ => None,
+    }
+}
+
+fn removal(link: &Link, table: &Table) -> String {
+    let keys = table.columns[..table.key_columns].iter();
+    let conditions: Vec<String> = keys.map(|column| format!("\"{}\" = ?", column.name)).collect();
+    format!("DELETE FROM {} USING TIMESTAMP ? WHERE {}", link.table(table.name), conditions.join(" AND "))
 }
 
 impl Inserts {
@@ -140,20 +210,6 @@ impl Inserts {
         }
         !known
     }
-}
-
-/// Removes rows, but for what has a higher version.
-pub(super) async fn remove(link: &Link, rows: &[Row]) -> Result<(), StoreError> {
-    const ACTION: &str = "remove rows of";
-    let mut statements = Vec::new();
-    for table in TABLES {
-        let keys = table.columns[..table.key_columns].iter();
-        let conditions: Vec<String> = keys.map(|column| format!("\"{}\" = ?", column.name)).collect();
-        let name = link.table(table.name);
-        statements.push(format!("DELETE FROM {name} USING TIMESTAMP ? WHERE {}", conditions.join(" AND ")));
-    }
-    let sent = rows.iter().map(|row| link.run(ACTION, statements[row.table as usize].as_str(), Removal(row)));
-    stream::iter(sent).buffer_unordered(IN_FLIGHT).try_collect().await
 }
 
 async fn inserts(link: &Link, table: &'static Table) -> Result<Inserts, StoreError> {

@@ -179,6 +179,10 @@ fn the_place_of_a_day_is_that_of_its_newest_row() {
         [30, 100, 300, 500, 502, 503, 900]
     );
     assert!(back.iter().all(|row| row.value("location").as_text() == Some("yard")), "{back:?}");
+    store.clear().unwrap();
+    store.write(&rows).unwrap();
+    let back = scan(&mut store, TableId::DeviceMetricsRaw, &[]);
+    assert!(back.len() == 4 && back.iter().all(|row| row.value("location").as_text() == Some("yard")), "{back:?}");
     // Another handle, which knows of no place yet, writes what is older than all of that.
     CqlStore::open(&keyspace.url).unwrap().write(&[row(200, Some("attic"))]).unwrap();
     assert_eq!(scan(&mut store, TableId::DeviceMetricsRaw, &[])[0].value("location").as_text(), Some("yard"));
@@ -227,4 +231,57 @@ fn a_server_that_is_away_is_worth_trying_again() {
         text.ends_with("; check that the servers run and can be reached from here; it is safe to try again"),
         "{text}"
     );
+}
+
+#[test]
+fn a_row_that_the_servers_refuse_is_named() {
+    let keyspace = Keyspace::new();
+    let mut store = CqlStore::open(&keyspace.url).unwrap();
+    let row = |last: u8, kind: u8| {
+        let table = TableId::AnomalyEvents.table();
+        let mut values = vec![Value::Null; table.columns.len()];
+        let mut id = [0; 16];
+        (id[6], id[8], id[15]) = (kind, 0x80, last);
+        values[0] = Value::Text("RTU-1".into());
+        values[1] = Value::Text("2026-03-02".into());
+        values[2] = Value::Uuid(id);
+        Row { table: table.id, version: Version::window(0), values }
+    };
+    // A random id where one of a time has to be.
+    let error = store.write(&[row(1, 0x10), row(2, 0x40), row(3, 0x10)]).unwrap_err();
+    assert!(!error.is_passing());
+    let text = error.to_string();
+    let start = "could not write the row with device_id = \"RTU-1\", date = \"2026-03-02\", anomaly_id = \
+                 \"00000000-0000-4000-8000-000000000002\" to table \"anomaly_events\" of store \"scylla://";
+    assert!(text.starts_with(start), "{text}");
+}
+
+/// To put a vector into an index costs the servers some milliseconds, and a healthy fleet comes with the same ones again
+/// and again.
+#[test]
+fn a_vector_that_is_there_is_not_sent_again() {
+    let keyspace = Keyspace::new();
+    let mut store = CqlStore::open(&keyspace.url).unwrap();
+    let row = vector_row(vec![0.5; 384]);
+    store.write(&[row.clone(), row.clone()]).unwrap();
+    keyspace.cql(&[
+        "DELETE FROM state_vectors USING TIMESTAMP 0 WHERE embedding_method = 'projection-1' AND vector_id = 1",
+    ]);
+    store.write(std::slice::from_ref(&row)).unwrap();
+    assert_eq!(store.count(TableId::StateVectors).unwrap(), 0, "it was sent again");
+    let newer = Row { version: Version::window(1), ..row };
+    store.write(std::slice::from_ref(&newer)).unwrap();
+    assert_eq!(scan(&mut store, TableId::StateVectors, &[]), [newer]);
+}
+
+#[test]
+fn without_an_index_all_vectors_are_looked_at() {
+    let keyspace = Keyspace::new();
+    let url = format!("{}?vector_index=none", keyspace.url);
+    crate::contract::the_nearest_vectors_of_a_method_are_found(&Place {
+        open: &|| Box::new(CqlStore::open(&url).unwrap()),
+        damage_newest_checkpoint: &|| (),
+        lease_life: Duration::ZERO,
+        replaces: |_| false,
+    });
 }

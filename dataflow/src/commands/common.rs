@@ -31,17 +31,13 @@ pub struct StoreArgument {
 }
 
 impl StoreArgument {
-    /// The store's address: the flag, else the environment's, else the default.
+    /// The store's address: the flag, else the environment's, else the default; `${NAME}` in it is the environment's value.
     ///
     /// # Errors
     /// [`WrongUse`] if the environment holds a setting that does not exist.
     pub fn url(&self) -> anyhow::Result<String> {
-        match &self.store {
-            Some(url) => Ok(url.clone()),
-            None => {
-                Ok(config::load(None, std::env::vars(), &[]).map_err(|error| WrongUse(format!("{error:#}")))?.store)
-            }
-        }
+        let flag: Vec<(String, String)> = self.store.iter().map(|url| ("store".to_owned(), url.clone())).collect();
+        Ok(config::load(None, std::env::vars(), &flag).map_err(|error| WrongUse(format!("{error:#}")))?.store)
     }
 
     /// Opens the store, which must be there: a reader that makes an empty store would hide a mistyped path.
