@@ -44,9 +44,34 @@ const REPORT_EVERY_MS: i64 = 200;
 /// The time between two reports after a mark: where one moved the frontier, readers that catch up soon wait for the next.
 const REPORT_AGAIN_MS: i64 = 10;
 
+/// Since when partitions have had nothing.
+#[derive(Default)]
+pub(super) struct Quiet(BTreeMap<u32, Rest>);
+
+struct Rest {
+    offset: i64,
+    since_ms: i64,
+}
+
+impl Quiet {
+    /// A look at a partition: whether it is at its end, and its next offset. A record that came since the last look ends its
+    /// rest also where the end was reached again at once, as it always is in a job that has caught up.
+    fn look(&mut self, partition: u32, at_end: bool, offset: i64, now_ms: i64) {
+        if !at_end {
+            self.0.remove(&partition);
+        } else if self.0.get(&partition).is_none_or(|rest| rest.offset != offset) {
+            self.0.insert(partition, Rest { offset, since_ms: now_ms });
+        }
+    }
+
+    fn is_longer(&self, partition: u32, than_ms: i64, now_ms: i64) -> bool {
+        self.0.get(&partition).is_some_and(|rest| now_ms - rest.since_ms >= than_ms)
+    }
+}
+
 #[derive(Default)]
 pub(super) struct Idle {
-    pub(super) since_ms: BTreeMap<u32, i64>,
+    pub(super) quiet: Quiet,
     pub(super) reported_ms: Option<i64>,
     /// A mark came for any worker's partition since the last report.
     pub(super) moved: bool,
@@ -60,16 +85,13 @@ impl Job {
         let mut reader = self.reader.borrow_mut();
         let idle_ms = reader.idle_ms();
         for partition in &reader.partitions {
-            if partition.finished || !partition.end_reached {
-                self.idle.since_ms.remove(&partition.number);
-            } else {
-                self.idle.since_ms.entry(partition.number).or_insert(now_ms);
-            }
+            let at_end = partition.end_reached && !partition.finished;
+            self.idle.quiet.look(partition.number, at_end, partition.next_offset(), now_ms);
         }
         // On a live topic every worker reports, for worker 0 waits for all of them: one that has no partition, or never comes
         // to the end of its own, would else keep the idle ones of others waiting, and them it.
         let always = self.source.live().is_some();
-        if !always && self.idle.since_ms.is_empty() && self.idle.reported_ms.is_none() {
+        if !always && self.idle.quiet.0.is_empty() && self.idle.reported_ms.is_none() {
             return;
         }
         // One report after the other: what is frozen in one is decided before the next, or a mark could come for a partition
@@ -81,8 +103,7 @@ impl Job {
             return;
         }
         for partition in reader.partitions.iter_mut().filter(|partition| partition.looked) {
-            let since_ms = self.idle.since_ms.get(&partition.number);
-            partition.frozen |= since_ms.is_some_and(|since_ms| now_ms - since_ms >= idle_ms);
+            partition.frozen |= self.idle.quiet.is_longer(partition.number, idle_ms, now_ms);
         }
         self.idle.reported_ms = Some(now_ms);
         self.idle.moved = false;
@@ -193,5 +214,24 @@ impl Job {
             (partition.frozen, partition.fresh, partition.looked) = (false, false, false);
             self.idle.undecided -= 1;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a job that has caught up every look finds the end, whatever came meanwhile: only a partition without records rests.
+    #[test]
+    fn a_partition_that_delivers_is_not_idle_though_its_end_is_always_reached() {
+        let mut quiet = Quiet::default();
+        let idle = |quiet: &Quiet, now_ms| (quiet.is_longer(0, 30_000, now_ms), quiet.is_longer(1, 30_000, now_ms));
+        for second in 0..60 {
+            quiet.look(0, true, second, second * 1_000);
+            quiet.look(1, true, 7, second * 1_000);
+        }
+        assert_eq!(idle(&quiet, 59_000), (false, true));
+        quiet.look(1, false, 7, 60_000);
+        assert_eq!(idle(&quiet, 90_000), (true, false));
     }
 }

@@ -66,6 +66,23 @@ fn latest_is_decided_once() {
     assert_eq!(received(&report), after.len() as u64);
 }
 
+/// A job that has caught up finds the end of every partition at every look; while records come none of them is idle.
+#[test]
+fn partitions_that_deliver_are_not_idle() {
+    let messages = simulate(2, 30, Delivery::default());
+    let stage = Stage::new("steady", 2);
+    let mut job = stage.on_topic("steady.db", &["-w", "2", "--until-idle", "1s"]).spawn().unwrap();
+    for part in messages.chunks(messages.len().div_ceil(50)) {
+        stage.send(part);
+        std::thread::sleep(Duration::from_millis(150));
+    }
+    assert!(job.try_wait().unwrap().is_none(), "the job took partitions that deliver for idle, and ended");
+    let output = job.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((received(&report), &report["records"]["late"]), (messages.len() as u64, &0.into()), "{report}");
+}
+
 fn checkpoint_is_there(stage: &Stage, store: &str) -> bool {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dataflow"));
     let url = format!("sqlite:{store}");
