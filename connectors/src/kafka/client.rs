@@ -28,6 +28,8 @@ struct Told {
     warned: Option<Instant>,
     /// By partition the end up to which the client has fetched everything.
     fetched_to: BTreeMap<i32, i64>,
+    /// The first failure since something succeeded.
+    failing_since: Option<Instant>,
 }
 
 impl Context {
@@ -47,12 +49,22 @@ impl Context {
             told.warned = Some(Instant::now());
             tracing::warn!(reason, "kafka is asked again");
         }
+        told.failing_since.get_or_insert_with(Instant::now);
         told.failure = Some(reason.to_owned());
+    }
+
+    /// What has kept failing for longer than this, if something has. A client whose brokers were all away for a while may never
+    /// find them again (librdkafka issue 5301), and only a new one helps.
+    pub(super) fn failing_longer_than(&self, patience: Duration) -> Option<String> {
+        let told = self.told();
+        let is_longer = told.failing_since.is_some_and(|since| since.elapsed() >= patience);
+        told.failure.clone().filter(|_| is_longer)
     }
 
     /// Something succeeded.
     pub(super) fn succeeded(&self) {
         let mut told = self.told();
+        told.failing_since = None;
         if told.failure.take().is_some() && told.warned.take().is_some() {
             tracing::info!("kafka answers again");
         }
@@ -127,4 +139,22 @@ pub(super) fn failed(
     help: &'static str,
 ) -> SourceError {
     SourceError::Kafka { action, topic: topic.to_owned(), brokers: brokers.to_owned(), cause, help }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An outage counts from its first failure, whatever is told meanwhile, and is over with the first answer.
+    #[test]
+    fn what_keeps_failing_is_known_until_something_succeeds() {
+        let context = Context::default();
+        assert_eq!(context.failing_longer_than(Duration::ZERO), None);
+        context.failed("timed out");
+        context.failed("all brokers are down");
+        assert_eq!(context.failing_longer_than(Duration::ZERO).as_deref(), Some("all brokers are down"));
+        assert_eq!(context.failing_longer_than(Duration::from_secs(3_600)), None);
+        context.succeeded();
+        assert_eq!(context.failing_longer_than(Duration::ZERO), None);
+    }
 }

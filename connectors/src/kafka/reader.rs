@@ -17,7 +17,8 @@ use crate::{Event, PartitionReader, Poll, SourceError, SourceMessage};
 /// How old the answer about the log's end may be that proves that all has been read.
 const PROOF_HOLDS: Duration = Duration::from_secs(5);
 
-/// How long a topic may be unknown to its brokers, as it is while they start, before that is believed.
+/// How long a topic may be unknown to its brokers, as it is while they start, before that is believed; and how long they may
+/// not answer at all. The job's store is given as long.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) struct KafkaReader {
@@ -172,7 +173,17 @@ impl PartitionReader for KafkaReader {
                     continue;
                 }
                 None if count > 0 => break,
-                None => return Ok(if proven { Poll::EndReached } else { Poll::Empty }),
+                None if proven => return Ok(Poll::EndReached),
+                None => {
+                    return match self.shared.consumer.context().failing_longer_than(PATIENCE) {
+                        None => Ok(Poll::Empty),
+                        Some(cause) => {
+                            let cause = format!("no answer for {} s: {cause}", PATIENCE.as_secs());
+                            let help = "start the job again: it goes on where it was";
+                            Err(failed("read", &self.shared.topic, &self.shared.brokers, cause, help))
+                        }
+                    };
+                }
             };
             self.error(&error)?;
             if count == 0 {
