@@ -46,7 +46,9 @@ impl Stage {
         let broker = broker.to_owned();
         let producer = KafkaProducer::open(&format!("kafka://{broker}/{topic}"), &KafkaSettings::default()).unwrap();
         // The broker's time is the recording's, so that topic and recording are the same messages.
-        producer.make_topic(partitions, &[("message.timestamp.type", "CreateTime")]).unwrap();
+        // These times are long past: retention would take the messages while a test reads them.
+        let properties = [("message.timestamp.type", "CreateTime"), ("retention.ms", "-1")];
+        producer.make_topic(partitions, &properties).unwrap();
         Stage { topic, broker, folder, producer }
     }
 

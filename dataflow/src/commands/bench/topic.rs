@@ -21,7 +21,8 @@ impl Filled {
         let url = format!("kafka://{brokers}/plenum-bench-{}", std::process::id());
         let producer = KafkaProducer::open(&url, settings)?;
         let partitions = u32::try_from(held.logs.len()).context("a bench has few partitions")?;
-        producer.make_topic(partitions, &[("message.timestamp.type", "CreateTime")])?;
+        // Messages keep their recorded times; retention would take them for old ones.
+        producer.make_topic(partitions, &[("message.timestamp.type", "CreateTime"), ("retention.ms", "-1")])?;
         let filled = Filled { producer, url };
         for (partition, log) in (0..).zip(&held.logs) {
             for message in log.messages() {
