@@ -2,7 +2,6 @@
 //! Only live sources are measured; a recording's times say nothing about the job.
 
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use model::tables::TableId;
@@ -10,6 +9,7 @@ use model::{Row, Value};
 use serde_json::{Value as Json, json};
 
 use crate::checkpoint::Start;
+use crate::clock;
 use crate::outlets::Outlet;
 
 /// Longest delay that is told apart: a day.
@@ -85,13 +85,8 @@ impl DelayMeter {
     /// For windows of `window_ms` that stay open for `lateness_ms`.
     pub fn new(delays: Arc<Delays>, window_ms: i64, lateness_ms: i64) -> Self {
         let closes_after_ms = window_ms.saturating_add(lateness_ms);
-        DelayMeter { delays, closes_after_ms, now_ms: wall_clock_ms, readings: Vec::new(), states: Vec::new() }
+        DelayMeter { delays, closes_after_ms, now_ms: clock::now_ms, readings: Vec::new(), states: Vec::new() }
     }
-}
-
-fn wall_clock_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl Outlet for DelayMeter {

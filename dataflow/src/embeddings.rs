@@ -11,13 +11,14 @@ pub mod service;
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use connectors::{EmbedError, Embedded, Store, TextEmbedder};
 use model::tables::TableId;
 use model::{Row, Value};
 
+use crate::clock;
 use crate::settings::{EmbeddingSettings, JobSettings, TextKind};
 use cache::{CACHED_TEXTS, Cache};
 
@@ -104,10 +105,7 @@ impl Embeddings {
 
     /// The system's clock.
     pub fn system_clock() -> Clock {
-        Box::new(|| {
-            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
-        })
+        Box::new(clock::now_ms)
     }
 
     /// Names text and embedder; vectors of different methods are never compared.

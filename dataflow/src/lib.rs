@@ -14,6 +14,7 @@
 
 pub mod begin;
 pub mod checkpoint;
+pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod delays;

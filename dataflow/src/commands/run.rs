@@ -12,13 +12,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use connectors::{LeaseOwner, Source, Store, mask_address};
 use model::tables::TableId;
 
+use crate::clock;
 use crate::commands::WrongUse;
 use crate::commands::common::{ask, set_flags, thousands};
 use crate::config::{self, Config};
@@ -312,8 +312,7 @@ fn release(outcome: &mut Outcome) -> anyhow::Result<()> {
 
 /// This process as the owner of a store.
 pub fn this_process() -> LeaseOwner {
-    let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    LeaseOwner::this_process(i64::try_from(now_ms).unwrap_or(i64::MAX))
+    LeaseOwner::this_process(clock::now_ms())
 }
 
 /// Says what `--fresh` forgets and, where somebody can answer, asks first.

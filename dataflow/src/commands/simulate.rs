@@ -253,7 +253,7 @@ pub fn run(arguments: &SimulateArguments) -> anyhow::Result<ExitCode> {
         bail!(WrongUse("flag --live: only Kafka has a clock of its own; name a topic with --to".to_owned()));
     }
     if arguments.live {
-        options.start_ms = send::now_ms();
+        options.start_ms = crate::clock::now_ms();
     }
     let mut simulator = Simulator::new(&fleet, &options).map_err(wrong)?;
     let pace = write::Pace { rate: arguments.rate, show: !arguments.json };

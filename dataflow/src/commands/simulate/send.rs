@@ -1,12 +1,13 @@
 //! Sends a simulation to a topic of Kafka: as fast as it can, at a rate, or as time goes by.
 
 use std::io::IsTerminal as _;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use connectors::KafkaProducer;
 use scenarios::simulator::{Options, SimulatedMessage, Simulator, Tally};
 
 use super::write::{Pace, bar};
+use crate::clock::now_ms;
 use crate::commands::common::thousands;
 
 /// Messages that are due within this time go out together.
@@ -14,12 +15,6 @@ const TICK: Duration = Duration::from_millis(5);
 
 /// How often a line is written where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(10);
-
-/// Now, in milliseconds since the epoch.
-pub(super) fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis());
-    i64::try_from(now).unwrap_or(i64::MAX)
-}
 
 /// Sends all messages with their device as key, and returns when the brokers have acknowledged all of them.
 pub(super) fn to_kafka(
