@@ -178,6 +178,7 @@ fn state_rows(n: usize, devices: usize, names: &[String]) -> [Row; 3] {
         map,
         text("[]"),
         Value::Null,
+        Value::Bool(false),
     ];
     let occurrence =
         vec![Value::Text(device), Value::Int(time_ms), text("projection-1"), Value::Int(id), Value::Bool(false)];
