@@ -41,8 +41,7 @@ fn a_measurement_from_a_topic_counts_what_one_from_memory_counts() {
     assert_eq!((of("json"), of("kafka"), list.len()), (2, 2, 4), "{list:?}");
     for entry in &list {
         assert_eq!((&entry["correct"], &entry["messages"]), (&true.into(), &50_000.into()), "{entry}");
-        let ratio = entry["ceiling_ratio"].as_f64().unwrap();
-        assert!(ratio > 0.0 && ratio < 2.0, "{entry}");
+        assert!(entry["messages_per_second"].as_f64().unwrap() > 0.0, "{entry}");
     }
 }
 

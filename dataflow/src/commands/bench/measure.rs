@@ -54,6 +54,11 @@ impl Measured {
         rate(self.messages, self.cpu_s)
     }
 
+    /// Long enough for a rate a CPU-second: the system tells CPU time in steps of 10 ms, 5 % of this.
+    pub fn has_cpu_rate(&self) -> bool {
+        self.cpu_s >= 0.2
+    }
+
     /// What people feel.
     pub fn per_s(&self) -> f64 {
         rate(self.messages, self.wall_s)

@@ -76,8 +76,8 @@ pub fn json(entries: &[Entry]) -> String {
                 "processes": 1,
                 "messages": median.messages,
                 "messages_per_second": median.per_s().round(),
-                "messages_per_cpu_second": median.per_cpu_s().round(),
-                "ceiling_ratio": rounded(entry.ceiling_ratio()),
+                "messages_per_cpu_second": median.has_cpu_rate().then(|| median.per_cpu_s().round()),
+                "ceiling_ratio": median.has_cpu_rate().then(|| rounded(entry.ceiling_ratio())),
                 "peak_rss_bytes": median.peak_rss_bytes,
                 "correct": entry.is_correct(),
             })
@@ -104,8 +104,8 @@ pub fn table(entries: &[Entry]) -> String {
             entry.case.workers.to_string(),
             grouped(median.messages),
             grouped_rate(median.per_s()),
-            grouped_rate(median.per_cpu_s()),
-            format!("{:.1} %", entry.ceiling_ratio() * 100.0),
+            if median.has_cpu_rate() { grouped_rate(median.per_cpu_s()) } else { "too short".to_owned() },
+            if median.has_cpu_rate() { format!("{:.1} %", entry.ceiling_ratio() * 100.0) } else { "-".to_owned() },
             grouped(median.peak_rss_bytes.div_ceil(1 << 20)),
         ];
         if !entry.is_correct() {
