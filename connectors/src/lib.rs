@@ -14,6 +14,7 @@ pub mod memory;
 mod nearest;
 mod ollama;
 pub mod projection;
+pub mod refused;
 pub mod sqlite;
 mod url;
 
@@ -237,6 +238,9 @@ fn born(pid: u32) -> Option<String> {
 pub trait Store: Send {
     /// Writes rows. Twice is the same as once: for one key the row with the higher version wins; rows with equal versions
     /// are taken to be equal. A double column's zero has no sign.
+    ///
+    /// A row that the store's servers refuse for good (too large, say) is no error: it is kept as a dead letter of the store
+    /// with the reason, see [`refused`], and the others are written.
     ///
     /// # Errors
     /// If a row does not fit its table (nothing was written then) or the store fails; writing all rows again is safe.

@@ -2,6 +2,7 @@
 
 use scylla::cluster::metadata::Strategy;
 
+use super::dialect::Dialect;
 use super::{CqlStore, keyspace, lease, scan};
 use crate::check::{self, Answer, Checkup};
 use crate::{Store as _, StoreError};
@@ -12,9 +13,11 @@ pub(crate) fn check(url: &str, checkup: &mut Checkup) {
         let store = CqlStore::connect(url)?;
         let dialect = store.wait(keyspace::dialect(&store.link))?;
         let nodes = store.link.session.get_session().get_cluster_state().get_nodes_info().len();
-        Ok((store, Answer::fine(format!("{}, nodes known: {nodes}", dialect.name()))))
+        let answer = Answer::fine(format!("{}, nodes known: {nodes}", dialect.name()));
+        Ok(((store, dialect), answer))
     });
-    let Some(mut store) = store else { return };
+    let Some((mut store, dialect)) = store else { return };
+    checkup.ask("durability", || Ok(((), durability(&store, dialect))));
     let is_there = checkup.ask("schema", || match store.wait(keyspace::differences(&store.link))? {
         None => {
             Ok((false, Answer::fine("no keyspace yet: the first start makes it, or `dataflow store schema create`")))
@@ -56,6 +59,35 @@ pub(crate) fn check(url: &str, checkup: &mut Checkup) {
         };
         Ok(((), Answer::fine(seen)))
     });
+}
+
+/// Whether what a node has acknowledged is on its disk. Users may not be allowed to read either setting.
+fn durability(store: &CqlStore, dialect: Dialect) -> Answer {
+    const ACTION: &str = "read the settings of";
+    let link = &store.link;
+    let durable = "SELECT durable_writes FROM system_schema.keyspaces WHERE keyspace_name = ?";
+    let durable = store.wait(link.rows(ACTION, durable, (&link.address.keyspace,)));
+    let durable =
+        durable.ok().and_then(|rows| rows.maybe_first_row::<(Option<bool>,)>().ok()?).and_then(|(flag,)| flag);
+    if durable == Some(false) {
+        let keyspace = &link.address.keyspace;
+        return Answer::advice(
+            "the keyspace is made without durable_writes: a node that is killed loses minutes of what it acknowledged",
+            format!("ALTER KEYSPACE {keyspace} WITH durable_writes = true"),
+        );
+    }
+    let sync = store.wait(link.rows(ACTION, dialect.setting(), ("commitlog_sync",)));
+    let sync = sync.ok().and_then(|rows| rows.maybe_first_row::<(Option<String>,)>().ok()?).and_then(|(value,)| value);
+    match sync.as_deref().map(|value| value.trim_matches('"')) {
+        Some(sync @ ("batch" | "group")) => {
+            Answer::fine(format!("commitlog_sync is {sync}: acknowledged is on the disk"))
+        }
+        Some(sync) => Answer::advice(
+            format!("commitlog_sync is {sync}: a node that is killed loses what it acknowledged last"),
+            "commitlog_sync: batch in the servers' configuration, or enough copies that not all of them die at once",
+        ),
+        None => Answer::fine("the server does not tell its commitlog_sync"),
+    }
 }
 
 /// How many copies the keyspace has of each row.

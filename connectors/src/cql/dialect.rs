@@ -16,6 +16,14 @@ impl Dialect {
     pub(super) const DETECT: &'static str = "SELECT table_name FROM system_schema.tables \
         WHERE keyspace_name = 'system' AND table_name = 'scylla_local'";
 
+    /// Where a server tells its settings, by name.
+    pub(super) fn setting(self) -> &'static str {
+        match self {
+            Dialect::ScyllaDb => "SELECT value FROM system.config WHERE name = ?",
+            Dialect::Cassandra => "SELECT value FROM system_views.settings WHERE name = ?",
+        }
+    }
+
     pub(super) fn name(self) -> &'static str {
         match self {
             Dialect::ScyllaDb => "ScyllaDB",

@@ -59,7 +59,11 @@ fn of_attempt(error: &RequestAttemptError) -> Meaning {
 fn of_preparing(error: &PrepareError) -> Meaning {
     match error {
         PrepareError::ConnectionPoolError(_) => Meaning::Passing(AWAY),
-        PrepareError::AllAttemptsFailed { first_attempt } => of_attempt(first_attempt),
+        PrepareError::AllAttemptsFailed { first_attempt } => match of_attempt(first_attempt) {
+            // No row has been sent yet.
+            Meaning::Refused => Meaning::Lasting(WRONG_SCHEMA),
+            other => other,
+        },
         _ => Meaning::Lasting(REPORT),
     }
 }

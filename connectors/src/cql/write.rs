@@ -14,7 +14,8 @@ use super::bind::{Cells, Removal};
 use super::failure::{self, Meaning, failed};
 use super::link::Link;
 use super::schema::{self, Layout};
-use crate::StoreError;
+use super::{keyspace, scan};
+use crate::{StoreError, refused};
 
 /// Rows of one partition in a batch, and their size as the row counts it; the servers take some megabytes.
 const BATCH_ROWS: usize = 256;
@@ -23,6 +24,8 @@ const BATCH_BYTES: usize = 128 << 10;
 const IN_FLIGHT: usize = 128;
 /// Places and vectors that are remembered; when there are more, each is written once more.
 const KEPT: usize = 200_000;
+/// Rows that the servers may refuse in the life of a job; so many are no matter of single rows.
+const MOST_REFUSED: u64 = 10_000;
 /// Static columns are written again when a row is so much newer, in powers of two of a microsecond: 16.8 s.
 const STATIC_BLOCK_BITS: u32 = 24;
 
@@ -34,7 +37,12 @@ pub(super) struct Writer {
     /// Distinct states by method and number. A state that occurs again comes with its vector again, which is the same, and
     /// to put a vector into an index costs the servers some milliseconds.
     vectors: HashMap<(String, i64), Version>,
+    /// Rows that the servers would not have.
+    refused: u64,
 }
+
+/// A row that the servers refuse for good, with their words.
+type Refused<'a> = (&'a Row, ExecutionError);
 
 /// How a table's rows are written.
 struct Inserts {
@@ -68,17 +76,17 @@ struct Written {
 impl Writer {
     pub(super) async fn prepare(link: &Link) -> Result<Self, StoreError> {
         let tables = stream::iter(TABLES).then(|table| inserts(link, table)).try_collect().await?;
-        Ok(Writer { tables, places: HashMap::new(), vectors: HashMap::new() })
+        Ok(Writer { tables, places: HashMap::new(), vectors: HashMap::new(), refused: 0 })
     }
 
     /// Writes rows that were found good; all may be written again if one of them fails.
     pub(super) async fn write(&mut self, link: &Link, rows: &[Row]) -> Result<(), StoreError> {
         let mut order: Vec<&Row> = rows.iter().collect();
-        order.sort_by(|a, b| super::scan::partition_order(a, b));
+        order.sort_by(|a, b| scan::partition_order(a, b));
         let mut places = Vec::new();
         let mut vectors = Vec::new();
         let mut batches = Vec::new();
-        for mut rows in order.chunk_by(|a, b| super::scan::partition_order(a, b).is_eq()) {
+        for mut rows in order.chunk_by(|a, b| scan::partition_order(a, b).is_eq()) {
             if let Some(key) = vector_key(rows[0]) {
                 // All of them have one key.
                 let newest = (0..rows.len()).max_by_key(|at| rows[*at].version).unwrap_or(0);
@@ -111,7 +119,12 @@ impl Writer {
             places.extend(place);
         }
         let sent = batches.into_iter().map(|batch| self.send(link, batch));
-        stream::iter(sent).buffer_unordered(IN_FLIGHT).try_collect::<()>().await?;
+        let refused: Vec<Vec<Refused<'_>>> = stream::iter(sent).buffer_unordered(IN_FLIGHT).try_collect().await?;
+        let refused: Vec<Refused<'_>> = refused.into_iter().flatten().collect();
+        if !refused.is_empty() {
+            // What is remembered as written would have to leave them out.
+            return self.keep(link, &refused).await;
+        }
         // Only now are they durable.
         if self.places.len() + places.len() > KEPT {
             self.places.clear();
@@ -135,21 +148,49 @@ impl Writer {
         stream::iter(sent).buffer_unordered(IN_FLIGHT).try_collect().await
     }
 
-    /// Rows of one partition.
-    async fn send(&self, link: &Link, rows: Vec<(&Insert, &Row)>) -> Result<(), StoreError> {
-        match self.try_send(link, &rows).await {
-            Ok(()) => Ok(()),
-            // Which one it was is worth knowing, and whoever writes them again does not mind those that went in.
-            Err(error) if rows.len() > 1 && failure::of_execution(&error) == Meaning::Refused => {
-                for row in &rows {
-                    self.try_send(link, std::slice::from_ref(row))
-                        .await
-                        .map_err(|error| refused(link, row.1, error))?;
-                }
-                Ok(())
-            }
-            Err(error) => Err(refused(link, rows[0].1, error)),
+    /// Rows of one partition; gives those back that the servers refuse.
+    async fn send<'a>(&self, link: &Link, rows: Vec<(&Insert, &'a Row)>) -> Result<Vec<Refused<'a>>, StoreError> {
+        let error = match self.try_send(link, &rows).await {
+            Ok(()) => return Ok(Vec::new()),
+            Err(error) if failure::of_execution(&error) == Meaning::Refused => error,
+            Err(error) => return Err(failed(writing(rows[0].1), &link.place(), error)),
+        };
+        if let [(_, row)] = rows[..] {
+            return Ok(vec![(row, error)]);
         }
+        // One by one, each with the static columns, for one that had them may be refused.
+        let mut refused = Vec::new();
+        for (_, row) in rows {
+            let whole = &self.tables[row.table as usize].whole;
+            match self.try_send(link, &[(whole, row)]).await {
+                Ok(()) => {}
+                Err(error) if failure::of_execution(&error) == Meaning::Refused => refused.push((row, error)),
+                Err(error) => return Err(failed(writing(row), &link.place(), error)),
+            }
+        }
+        Ok(refused)
+    }
+
+    /// Keeps refused rows as dead letters of the store, if it is the rows that are refused and not the tables.
+    async fn keep(&mut self, link: &Link, refused: &[Refused<'_>]) -> Result<(), StoreError> {
+        keyspace::check(link).await?;
+        let letters = &self.tables[TableId::DeadLetters as usize].whole;
+        for (row, error) in refused {
+            let letter = refused::letter(row, &error.to_string());
+            let kept = match self.refused == MOST_REFUSED {
+                true => Err(error.clone()),
+                false => self.try_send(link, &[(letters, &letter)]).await,
+            };
+            kept.map_err(|error| {
+                let (key, table, earlier) = (refused::key(row), row.table().name, self.refused);
+                let action = format!("write the row with {key} to table {table:?}, after {earlier} refused rows, of");
+                failed(action, &link.place(), error)
+            })?;
+            self.refused += 1;
+            let (table, detail) = (row.table().name, letter.value("detail").as_text());
+            tracing::warn!(table, detail, "the servers refuse a row; it is kept as a dead letter of the store");
+        }
+        Ok(())
     }
 
     async fn try_send(&self, link: &Link, rows: &[(&Insert, &Row)]) -> Result<(), ExecutionError> {
@@ -170,17 +211,8 @@ impl Writer {
     }
 }
 
-/// An error of writing; of a row that the servers won't have, with its key.
-fn refused(link: &Link, row: &Row, error: ExecutionError) -> StoreError {
-    let table = row.table();
-    let mut action = format!("write table {:?} of", table.name);
-    if failure::of_execution(&error) == Meaning::Refused {
-        let keys = table.columns.iter().zip(row.key());
-        let keys: Vec<String> =
-            keys.map(|(column, value)| format!("{} = {}", column.name, value.to_json(column.kind))).collect();
-        action = format!("write the row with {} to table {:?} of", keys.join(", "), table.name);
-    }
-    failed(action, &link.place(), error)
+fn writing(row: &Row) -> String {
+    format!("write table {:?} of", row.table().name)
 }
 
 fn vector_key(row: &Row) -> Option<(String, i64)> {

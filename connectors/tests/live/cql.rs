@@ -3,7 +3,8 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use connectors::{Checkpoint, CqlStore, LeaseOwner, Store as _, StoreError};
+use connectors::check::{Checkup, Finding};
+use connectors::{Checkpoint, CqlStore, LeaseOwner, Store as _, StoreError, check_store, refused};
 use model::tables::TableId;
 use model::{Row, Value, Version};
 use scylla::client::session_builder::SessionBuilder;
@@ -233,27 +234,61 @@ fn a_server_that_is_away_is_worth_trying_again() {
     );
 }
 
+/// Nothing else is lost with it: neither the rows beside it nor the place that stood in it alone.
 #[test]
-fn a_row_that_the_servers_refuse_is_named() {
+fn a_row_that_the_servers_refuse_is_a_dead_letter_of_the_store() {
     let keyspace = Keyspace::new();
     let mut store = CqlStore::open(&keyspace.url).unwrap();
-    let row = |last: u8, kind: u8| {
-        let table = TableId::AnomalyEvents.table();
-        let mut values = vec![Value::Null; table.columns.len()];
-        let mut id = [0; 16];
-        (id[6], id[8], id[15]) = (kind, 0x80, last);
-        values[0] = Value::Text("RTU-1".into());
-        values[1] = Value::Text("2026-03-02".into());
-        values[2] = Value::Uuid(id);
-        Row { table: table.id, version: Version::window(0), values }
+    let row = |second: i64, name: &str| {
+        let text = |text: &str| Value::Text(text.to_owned());
+        let values = vec![
+            text("RTU-1"),
+            text("1970-01-01"),
+            Value::Int(second * 1_000),
+            text(name),
+            Value::Double(1.0),
+            Value::Null,
+            text("rooftop_unit"),
+            text("roof"),
+            Value::Null,
+            Value::Bool(false),
+        ];
+        Row { table: TableId::DeviceMetricsRaw, version: Version::window(second * 1_000), values }
     };
-    // A random id where one of a time has to be.
-    let error = store.write(&[row(1, 0x10), row(2, 0x40), row(3, 0x10)]).unwrap_err();
-    assert!(!error.is_passing());
-    let text = error.to_string();
-    let start = "could not write the row with device_id = \"RTU-1\", date = \"2026-03-02\", anomaly_id = \
-                 \"00000000-0000-4000-8000-000000000002\" to table \"anomaly_events\" of store \"scylla://";
-    assert!(text.starts_with(start), "{text}");
+    // Longer than a part of a key may be; alone, then first in a batch, where it stands for the place of the others.
+    let refused = row(1, &"x".repeat(70_000));
+    store.write(std::slice::from_ref(&refused)).unwrap();
+    store.write(&[refused.clone(), row(2, "fan"), row(3, "fan")]).unwrap();
+    store.write(&[row(4, "fan"), refused]).unwrap();
+    let back = scan(&mut store, TableId::DeviceMetricsRaw, &[]);
+    assert_eq!(back, [row(2, "fan"), row(3, "fan"), row(4, "fan")]);
+    let letters = scan(&mut store, TableId::DeadLetters, &[]);
+    let [letter] = letters.as_slice() else { panic!("{letters:?}") };
+    assert_eq!(refused::count(&mut store).unwrap(), 1);
+    let shown = ["topic", "reason", "detail", "broker_time"].map(|column| match letter.value(column) {
+        Value::Text(text) => text.replace(&"x".repeat(100), ""),
+        other => format!("{other:?}"),
+    });
+    expect_test::expect![[r#"
+        store:device_metrics_raw
+        row_refused
+        device_id = "RTU-1", date = "1970-01-01", timestamp = "1970-01-01T00:00:01Z", metric_name = "xxx: Database returned an error: The query is syntactically correct but invalid, Error message: Key length of 70008 is longer than maximum of 65535
+        Int(1000)"#]].assert_eq(&shown.join("\n"));
+}
+
+/// A table that is gone refuses every row, and that is no matter of rows.
+#[test]
+fn a_table_that_is_gone_ends_the_writing() {
+    let keyspace = Keyspace::new();
+    let mut store = CqlStore::open(&keyspace.url).unwrap();
+    let row = vector_row(vec![0.5; 384]);
+    store.write(std::slice::from_ref(&row)).unwrap();
+    keyspace.cql(&["DROP TABLE state_vectors"]);
+    let mut other = row.clone();
+    other.set("vector_id", Value::Int(2));
+    let error = store.write(&[other, row]).unwrap_err();
+    assert!(!error.is_passing() && error.to_string().contains("table \"state_vectors\" is missing"), "{error}");
+    assert_eq!(store.count(TableId::DeadLetters).unwrap(), 0);
 }
 
 /// To put a vector into an index costs the servers some milliseconds, and a healthy fleet comes with the same ones again
@@ -284,4 +319,42 @@ fn without_an_index_all_vectors_are_looked_at() {
         lease_life: Duration::ZERO,
         replaces: |_| false,
     });
+}
+
+#[test]
+fn doctor_leaves_a_keyspace_as_it_was_and_says_whether_acknowledged_is_durable() {
+    let keyspace = Keyspace::new();
+    let doctor = || {
+        let mut checkup = Checkup::default();
+        check_store(&keyspace.url, &mut checkup);
+        let shown = |finding: &Finding| {
+            format!("{} {}: {}\n", finding.check, finding.answer.verdict.name(), finding.answer.seen)
+        };
+        checkup.findings.iter().filter(|finding| finding.check != "connect").map(shown).collect::<String>()
+    };
+    let before = doctor();
+    let mut store = CqlStore::open(&keyspace.url).unwrap();
+    let after = doctor();
+    assert_eq!(store.count(TableId::DeadLetters).unwrap(), 0, "its row stayed behind");
+    keyspace.cql(&[&format!("ALTER KEYSPACE {} WITH durable_writes = false", keyspace.name)]);
+    let altered = doctor();
+    // The scripts' Cassandra syncs by the batch, on its only node.
+    expect_test::expect![[r#"
+        durability fine: commitlog_sync is batch: acknowledged is on the disk
+        schema fine: no keyspace yet: the first start makes it, or `dataflow store schema create`
+        ---
+        durability fine: commitlog_sync is batch: acknowledged is on the disk
+        schema fine: schema is this version's
+        copies advice: one copy of each row
+        job fine: no job holds it
+        write fine: a row was written, read and taken back
+        checkpoint fine: none yet: the job begins at the beginning
+        ---
+        durability advice: the keyspace is made without durable_writes: a node that is killed loses minutes of what it acknowledged
+        schema fine: schema is this version's
+        copies advice: one copy of each row
+        job fine: no job holds it
+        write fine: a row was written, read and taken back
+        checkpoint fine: none yet: the job begins at the beginning
+    "#]].assert_eq(&[before, after, altered].join("---\n"));
 }

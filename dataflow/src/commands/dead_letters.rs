@@ -1,4 +1,5 @@
-//! `dead-letters`: messages that could not be used, with their reason; `replay` sends them again.
+//! `dead-letters`: messages that could not be used, with their reason; `replay` sends them again. Rows that the store's servers
+//! refused are listed, too.
 
 mod replay;
 
@@ -10,6 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use connectors::refused;
 use model::Value;
 use model::tables::TableId;
 use model::time::format_ms;
@@ -64,7 +66,8 @@ pub struct DeadLettersArguments {
 /// Wrong use, or a store that fails.
 pub fn run(arguments: &DeadLettersArguments) -> anyhow::Result<ExitCode> {
     if let Some(reason) = &arguments.reason {
-        let known = model::DeadLetterReason::ALL.map(model::DeadLetterReason::name);
+        let mut known = model::DeadLetterReason::ALL.map(model::DeadLetterReason::name).to_vec();
+        known.push(refused::REASON);
         if !known.contains(&reason.as_str()) {
             bail!(WrongUse(format!("reason {reason:?} is none of {}", known.join(", "))));
         }
@@ -145,7 +148,7 @@ pub fn run(arguments: &DeadLettersArguments) -> anyhow::Result<ExitCode> {
     if all > listed as u64 {
         text += &format!("... and {} more; --limit shows them\n", thousands(all - listed as u64));
     }
-    let mut reasons = table(&["reason", "messages"], &[1]);
+    let mut reasons = table(&["reason", "dead letters"], &[1]);
     for (reason, count) in &counts {
         reasons.add_row([printable(reason), thousands(*count)]);
     }

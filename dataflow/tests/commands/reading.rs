@@ -192,8 +192,8 @@ fn dead_letters_are_listed_and_counted() {
              day            1    6348  2026-03-02 07:33:00.050  not_json  expected value at line 1 column 1  ERR sensor bus timeout
             ... and 2 more; --limit shows them
 
-             reason    messages
-             not_json         3
+             reason    dead letters
+             not_json             3
         "#]],
     );
     assert_eq!(json(&format!("dead-letters list {STORE} --json")).as_array().unwrap().len(), 19);
@@ -201,7 +201,7 @@ fn dead_letters_are_listed_and_counted() {
         &format!("dead-letters {STORE} --reason odd"),
         expect![[r#"
             exit 2
-            error: reason "odd" is none of not_json, missing_field, wrong_type, not_finite, bad_timestamp, too_far_in_future, too_old, too_large, unknown_unit, too_many_devices, too_many_metrics
+            error: reason "odd" is none of not_json, missing_field, wrong_type, not_finite, bad_timestamp, too_far_in_future, too_old, too_large, unknown_unit, too_many_devices, too_many_metrics, row_refused
         "#]],
     );
 }

@@ -1,5 +1,6 @@
 //! The job between real services. How these tests are run: `xtask/src/main.rs`.
 
+mod cql;
 mod doctor;
 mod kafka;
 mod making;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use connectors::KafkaProducer;
+use connectors::{KafkaProducer, refused};
 use model::Value;
 use model::tables::TableId;
 use serde_json::json;
@@ -38,7 +38,9 @@ fn send_stored(producer: &KafkaProducer, arguments: &DeadLettersArguments) -> an
     let mut sent = 0;
     scan(store.as_mut(), TableId::DeadLetters, &[], |row| {
         let reason = row.value("reason").as_text().unwrap_or_default();
+        // A row that the store's servers refused is no message.
         if let Value::Blob(bytes) = row.value("bytes")
+            && reason != refused::REASON
             && arguments.reason.as_deref().is_none_or(|wanted| wanted == reason)
         {
             send(producer, bytes)?;

@@ -7,7 +7,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 
 use anyhow::Context as _;
-use connectors::Store;
+use connectors::{Store, refused};
 use model::recording::Label;
 use model::tables::{TABLES, TableId};
 use model::time::format_ms;
@@ -48,6 +48,8 @@ pub struct Report {
     labels: Vec<Label>,
     devices: u64,
     reasons: BTreeMap<String, u64>,
+    /// Rows that the store's servers would not have.
+    refused: u64,
     has_rows: bool,
     reached_ms: i64,
     wall_s: f64,
@@ -73,7 +75,8 @@ impl Report {
     ) -> anyhow::Result<Report> {
         let live = opened.source.live().is_some();
         let totals = outcome.manifest.as_ref().map(|manifest| manifest.totals).unwrap_or_default();
-        let (mut rows, mut incidents, mut devices, mut reasons) = (BTreeMap::new(), Vec::new(), 0, BTreeMap::new());
+        let (mut rows, mut incidents, mut reasons) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
+        let (mut devices, mut refused) = (0, 0);
         if let Some(store) = &mut outcome.store {
             // A topic that goes on fills a store that is too large to be counted.
             for table in TABLES.iter().filter(|_| !live) {
@@ -86,6 +89,7 @@ impl Report {
             if !live {
                 reasons = count_reasons(store.as_mut())?;
             }
+            refused = refused::count(store.as_mut()).context("could not count the rows that were refused")?;
             devices = store.count(TableId::DeviceStatistics).context("could not count the devices")?;
         }
         Ok(Report {
@@ -100,6 +104,7 @@ impl Report {
             lost: outcome.lost,
             was_finished: outcome.was_finished,
             reasons,
+            refused,
             has_rows: config.store != "null",
             reached_ms: outcome.manifest.as_ref().map_or(i64::MIN, |manifest| manifest.boundary_ms),
             resume_window_ms: outcome.resume_window_ms,
@@ -139,6 +144,7 @@ impl Report {
             "embeddings": self.embeddings(),
             "rows": self.rows,
             "rows_written": self.written,
+            "rows_refused": self.refused,
             "seconds": {"wall": self.wall_s, "cpu": self.cpu_s},
             "peak_rss_bytes": self.peak_rss_bytes,
             "resume_window": self.resume_window_ms.map(format_ms),
@@ -172,7 +178,10 @@ fn count_reasons(store: &mut dyn Store) -> anyhow::Result<BTreeMap<String, u64>>
     let mut reasons = BTreeMap::new();
     store
         .scan(TableId::DeadLetters, &[], &mut |row| {
-            *reasons.entry(row.value("reason").as_text().unwrap_or("without a reason").to_owned()).or_default() += 1;
+            let reason = row.value("reason").as_text().unwrap_or("without a reason");
+            if reason != refused::REASON {
+                *reasons.entry(reason.to_owned()).or_default() += 1;
+            }
             ControlFlow::Continue(())
         })
         .context("could not read table \"dead_letters\"")?;
@@ -303,6 +312,11 @@ impl fmt::Display for Report {
         }
         let rows = if self.live { self.written } else { self.rows.values().sum() };
         writeln!(f, "Results   {} ({rows} rows{})", self.store, if self.live { " written now" } else { "" })?;
+        if self.refused > 0 {
+            let (program, store, reason) = (program(), &self.store, refused::REASON);
+            writeln!(f, "REFUSED   {} rows that the store's servers would not have, and why:", self.refused)?;
+            writeln!(f, "          {program} dead-letters --store {store} --reason {reason}")?;
+        }
         writeln!(
             f,
             "Next      {1} incidents --store {0}\n          {1} store dump --store {0}",
