@@ -160,6 +160,8 @@ pub struct Checkpoint {
 }
 
 /// A partition's watermark was raised while the partition had nothing.
+///
+/// One mark stands for the partitions that a topic may gain ([`IdleMark::TO_COME`]): one that no run has begun begins there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct IdleMark {
     /// The partition.
@@ -168,6 +170,11 @@ pub struct IdleMark {
     pub offset: i64,
     /// Watermark in milliseconds.
     pub watermark_ms: i64,
+}
+
+impl IdleMark {
+    /// In place of a partition's number, the highest that the stores can hold: the partitions that nobody has begun.
+    pub const TO_COME: u32 = i32::MAX.unsigned_abs();
 }
 
 /// What a person asked of the job, kept so that a replay repeats it.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail};
 use connectors::{Checkpoint, Extent, IdleMark, Live, Store};
 
-use crate::checkpoint::{LAYOUT, Manifest, Position, Start};
+use crate::checkpoint::{LAYOUT, Manifest, Position, Start, judged_ms};
 use crate::job::JobConfig;
 use crate::ledger::Totals;
 use crate::settings::Begin;
@@ -73,10 +73,6 @@ fn first(config: &JobConfig, live: &dyn Live, extents: &[Extent]) -> anyhow::Res
     })
 }
 
-fn mark_at(position: &Position) -> IdleMark {
-    IdleMark { partition: position.partition, offset: position.offset, watermark_ms: position.watermark_ms }
-}
-
 /// What a later start makes of a manifest.
 struct GoneOn {
     manifest: Manifest,
@@ -90,6 +86,18 @@ struct GoneOn {
 fn go_on(config: &JobConfig, manifest: &Manifest, extents: &[Extent], marks: &[IdleMark]) -> anyhow::Result<GoneOn> {
     let extents: BTreeMap<u32, Extent> = extents.iter().map(|extent| (extent.partition, *extent)).collect();
     let mut manifest = manifest.clone();
+    let judged_ms = judged_ms(manifest.boundary_ms, marks);
+    // A partition that was cut before it had its mark has a watermark in front of its first record.
+    let is_unmarked = |position: &&Position| {
+        let is_marked = marks.iter().any(|mark| mark.partition == position.partition && mark.offset == 0);
+        position.offset == 0 && position.watermark_ms > i64::MIN && !is_marked
+    };
+    let mark_at = |position: &Position| IdleMark {
+        partition: position.partition,
+        offset: 0,
+        watermark_ms: position.watermark_ms.max(judged_ms),
+    };
+    let mut begun: Vec<IdleMark> = manifest.positions.iter().filter(is_unmarked).map(mark_at).collect();
     let (mut problems, mut lost) = (Vec::new(), 0);
     for Position { partition, offset, .. } in &mut manifest.positions {
         let Some(extent) = extents.get(partition) else {
@@ -124,22 +132,15 @@ fn go_on(config: &JobConfig, manifest: &Manifest, extents: &[Extent], marks: &[I
         }
         tracing::warn!(lost, "going on without what is gone: {problems}");
     }
-    // A partition that was cut before it had its mark: what the cut says becomes its mark.
-    let is_unmarked = |position: &&Position| {
-        let is_begin = extents.get(&position.partition).is_some_and(|extent| position.offset <= extent.first_offset);
-        let is_marked = marks.iter().any(|mark| mark.partition == position.partition && mark.offset <= position.offset);
-        is_begin && position.watermark_ms > i64::MIN && !is_marked
-    };
-    let mut begun: Vec<IdleMark> = manifest.positions.iter().filter(is_unmarked).map(mark_at).collect();
     for (partition, extent) in extents {
         if manifest.positions.iter().any(|position| position.partition == partition) {
             continue;
         }
-        // A run that was not cut any more may have begun it, with a mark; otherwise it gets one at the boundary.
+        // A run that was not cut any more may have begun it, with a mark; otherwise it gets one behind what was judged.
         let mark = marks.iter().filter(|mark| mark.partition == partition).map(|mark| mark.offset).min();
         let offset = mark.unwrap_or(extent.first_offset);
-        if mark.is_none() && manifest.boundary_ms > i64::MIN {
-            begun.push(IdleMark { partition, offset, watermark_ms: manifest.boundary_ms });
+        if mark.is_none() && judged_ms > i64::MIN {
+            begun.push(IdleMark { partition, offset, watermark_ms: judged_ms });
         }
         tracing::info!(partition, offset, "a new partition");
         manifest.positions.push(Position { partition, offset, watermark_ms: i64::MIN, known: Vec::new() });
@@ -194,9 +195,7 @@ mod tests {
     fn a_position_at_either_end_of_the_log_is_whole() {
         let stored = manifest(&[5, 9]);
         let same = go_on(&config(false), &stored, &extents(&[(5, 9), (0, 9)]), &[]).unwrap();
-        assert_eq!((same.manifest, same.lost), (stored, 0));
-        // Where the log begins with what is to be read, it may be a new partition's begin; its own watermark as a mark says nothing new.
-        assert_eq!(same.begun, [IdleMark { partition: 0, offset: 5, watermark_ms: 7 }]);
+        assert_eq!((same.manifest, same.lost, same.begun), (stored, 0, Vec::new()));
     }
 
     #[test]
@@ -223,8 +222,12 @@ mod tests {
         assert_eq!(positions, [(0, 5, 7), (1, 3, i64::MIN), (2, 2, i64::MIN)]);
         assert_eq!(settled.begun, [IdleMark { partition: 1, offset: 3, watermark_ms: 60_000 }]);
         // One that was cut before it had its mark.
-        let cut = go_on(&config(false), &manifest(&[5, 3, 8]), &now, &[]).unwrap();
-        assert_eq!(cut.begun, [IdleMark { partition: 1, offset: 3, watermark_ms: 7 }]);
+        let cut = go_on(&config(false), &manifest(&[5, 0, 8]), &extents(&[(0, 9), (0, 4), (2, 8)]), &[]).unwrap();
+        assert_eq!(cut.begun, [IdleMark { partition: 1, offset: 0, watermark_ms: 60_000 }]);
+        // A run that was killed had judged beyond its last cut.
+        let beyond = IdleMark { partition: IdleMark::TO_COME, offset: 0, watermark_ms: 120_000 };
+        let killed = go_on(&config(false), &manifest(&[5]), &now, &[mark(2, 70_000), beyond]).unwrap();
+        assert_eq!(killed.begun, [IdleMark { partition: 1, offset: 3, watermark_ms: 120_000 }]);
         // Before the first cut every partition begins with nothing known.
         let first = Manifest { boundary_ms: i64::MIN, ..manifest(&[5]) };
         assert_eq!(go_on(&config(false), &first, &now, &[]).unwrap().begun, []);

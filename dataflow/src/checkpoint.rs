@@ -109,6 +109,17 @@ impl Start {
     pub fn boundary_ms(&self) -> i64 {
         self.manifest.as_ref().map_or(i64::MIN, |(_, manifest)| manifest.boundary_ms)
     }
+
+    /// Where earlier runs may have come to with judging.
+    pub fn judged_ms(&self) -> i64 {
+        judged_ms(self.boundary_ms(), &self.marks)
+    }
+}
+
+/// No run has judged a window that ends later: it would have said so to the partitions to come, or in its last cut.
+pub fn judged_ms(boundary_ms: i64, marks: &[IdleMark]) -> i64 {
+    let to_come = marks.iter().filter(|mark| mark.partition == IdleMark::TO_COME).map(|mark| mark.watermark_ms);
+    to_come.fold(boundary_ms, i64::max)
 }
 
 /// One worker's part of a checkpoint.

@@ -23,6 +23,8 @@ pub struct Faults {
     pub forget_marks: bool,
     /// A partition that the topic gained is read at once, without a mark.
     pub open_without_mark: bool,
+    /// Windows are judged though nothing durable says so to a partition that a later start finds.
+    pub close_unannounced: bool,
     /// Idle marks are used before they are durable.
     pub use_marks_early: bool,
     /// Of duplicates the lower (partition, offset) wins.

@@ -29,7 +29,7 @@ use crate::queue::WriteQueue;
 use crate::settings::JobSettings;
 use crate::{Graph, Parts, build};
 
-use grow::Grown;
+use grow::{Ahead, Grown};
 use idle::Idle;
 pub use idle::{LivePartition, Watermarks};
 use lead::{Lead, say};
@@ -190,6 +190,11 @@ impl Job {
             source: config.source.identity(),
             meaning: config.meaning(),
             grown: Grown::from(partitions.iter().copied(), config.settings.partition_refresh_ms),
+            ahead: Ahead::new(
+                config.source.live().is_some() && !config.faults.close_unannounced,
+                start.judged_ms(),
+                config.settings.ahead_windows,
+            ),
             until_idle_ms: config.settings.until_idle_ms.filter(|_| config.source.live().is_some()),
             idle_since_ms: None,
             reports: std::collections::BTreeMap::new(),

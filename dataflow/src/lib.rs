@@ -164,7 +164,6 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
             ledger: parts.ledger,
             saved: Rc::clone(&saved),
             progress: Arc::clone(&parts.progress),
-            boundary_ms: start.boundary_ms(),
             faults: parts.faults.clone(),
         };
         let (texts, width_ms) = (parts.context.texts.clone(), parts.context.width_ms);

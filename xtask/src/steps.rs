@@ -177,9 +177,11 @@ fn table(rows: &[(String, Outcome, Duration)]) -> String {
     text
 }
 
-/// The folder of the workspace's `Cargo.toml`.
+/// The folder of the workspace's `Cargo.toml`: of the one that cargo runs this for, which need not be the one that it was
+/// compiled in, where two clones share a target folder.
 pub fn workspace_root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the workspace").to_path_buf()
+    let package = std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).parent().expect("xtask lies in the workspace").to_path_buf()
 }
 
 /// Whether `cargo NAME` is there, asked by running `cargo NAME --version`.

@@ -355,7 +355,9 @@ fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
 }
 
 fn start_logging(format: &str) {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env().unwrap_or_else(|_| "info,scylla=warn".into());
+    // Of each answer the driver passes on the server's remarks, such as how many tombstones a page held.
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| "info,scylla=warn,scylla::network::connection=error".into());
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     // A second call in the same process (tests) keeps the first one's format.
     let _ = if format == "json" {

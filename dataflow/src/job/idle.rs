@@ -145,8 +145,10 @@ impl Job {
                         None => return,
                     }
                     tracing::debug!(marks = marks.len(), "idle marks are durable");
-                    if let Some(orders) = &mut self.graph.orders {
-                        for mark in marks.iter() {
+                    for mark in marks.iter() {
+                        if mark.partition == IdleMark::TO_COME {
+                            lead.ahead.durable_ms = lead.ahead.durable_ms.max(mark.watermark_ms);
+                        } else if let Some(orders) = &mut self.graph.orders {
                             let thaw = (mark.offset, mark.watermark_ms);
                             say(orders, Order::Thaw { partition: mark.partition, mark: Some(thaw) });
                         }
@@ -164,13 +166,15 @@ impl Job {
         let all = || reports.values().flat_map(|report| report.partitions.iter());
         let active_ms = all().filter(|partition| !partition.frozen).map(|partition| partition.watermark_ms).min();
         let newest_ms = reports.values().filter_map(|report| report.newest_window_ms).max();
-        // Where all are idle the frontier goes to the end of the newest window that has readings, no further.
+        // The frontier goes to the end of the newest window that has readings, no further: not where all are idle, and not
+        // where the watermark of another says nothing of readings, for it is new and began behind what had been judged.
         let end_ms = newest_ms.map(|newest_ms| newest_ms + lead.window_ms);
-        let target_ms = active_ms.or(end_ms);
+        let target_ms = active_ms.map(|active_ms| active_ms.min(end_ms.unwrap_or(lead.boundary_ms))).or(end_ms);
         let reader = self.reader.borrow();
         let mut marks = Vec::new();
         let mut thawed = Vec::new();
         for partition in all().filter(|partition| partition.frozen) {
+            let target_ms = target_ms.max(partition.fresh.then_some(lead.ahead.earlier_ms));
             match target_ms {
                 // Within a window a mark would move nothing.
                 Some(watermark_ms) if reader.stamp_ms(watermark_ms) > reader.stamp_ms(partition.watermark_ms) => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use connectors::IdleMark;
 
-use super::grow::Grown;
+use super::grow::{Ahead, Grown};
 use super::{Job, Up, Watermarks};
 use crate::Input;
 use crate::checkpoint::{Manifest, Position, WorkerPart, assemble};
@@ -29,6 +29,7 @@ pub(super) struct Lead {
     pub(super) reports: BTreeMap<usize, Watermarks>,
     pub(super) marks: Option<(Option<u64>, Vec<IdleMark>)>,
     pub(super) grown: Grown,
+    pub(super) ahead: Ahead,
     /// The job ends when all partitions have been idle for so long.
     pub(super) until_idle_ms: Option<i64>,
     pub(super) idle_since_ms: Option<i64>,
@@ -83,13 +84,16 @@ impl Job {
         if let Some(control) = &mut self.graph.control {
             let can_cut = lead.cut.is_none() && !lead.ended;
             match frontier {
-                Some(frontier_ms) => {
+                Some(read_ms) => {
+                    let frontier_ms = read_ms.min(lead.ahead.durable_ms);
                     // Only together with a step of the control stream: what an input was given is delivered when its time
                     // moves on (or when it closes, at the last cut).
                     let moves = frontier_ms > *control.time();
                     let due = now_ms - started >= lead.interval_ms && frontier_ms > lead.boundary_ms && moves;
-                    if can_cut && (due || lead.stopping) {
-                        let cut = Joining::new(frontier_ms.max(lead.boundary_ms), lead.stopping);
+                    let can_end = frontier_ms == i64::MIN || lead.ahead.durable_ms > frontier_ms;
+                    let last = lead.stopping && can_end;
+                    if can_cut && (due || last) {
+                        let cut = Joining::new(frontier_ms.max(lead.boundary_ms), last);
                         control.send(Cut { boundary_ms: cut.boundary_ms, last: cut.last });
                         lead.ended = cut.last;
                         lead.last_start_ms = Some(now_ms);
@@ -97,7 +101,11 @@ impl Job {
                     }
                     if lead.ended {
                         // Nothing is announced any more; what is judged beyond the last cut will be judged again.
-                        self.graph.control = None;
+                        if self.source.live().is_some() {
+                            control.advance_to(lead.ahead.durable_ms.max(frontier_ms.saturating_add(1)));
+                        } else {
+                            self.graph.control = None;
+                        }
                     } else if moves {
                         control.advance_to(frontier_ms);
                     }
@@ -120,6 +128,7 @@ impl Job {
         self.join_parts(now_ms);
         self.look_for_partitions(now_ms);
         self.mark_idle(now_ms);
+        self.judge_ahead(now_ms);
     }
 
     fn join_parts(&mut self, now_ms: i64) {

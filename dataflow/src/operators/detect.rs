@@ -82,8 +82,6 @@ pub struct Shared {
     pub saved: Saved,
     /// Counters for people.
     pub progress: Arc<Progress>,
-    /// Where the run starts.
-    pub boundary_ms: i64,
     /// Rules to break, for mutation runs.
     pub faults: Faults,
 }
@@ -112,7 +110,6 @@ pub fn detect<'scope>(
         let mut cuts: BTreeMap<i64, bool> = BTreeMap::new();
         let mut newest_ms: Option<i64> = None;
         let faults = shared.faults.clone();
-        let mut done_below_ms = shared.boundary_ms;
         move |frontiers| {
             closed_in.for_each_stamp(|cap, batches| {
                 let window_ms = *cap.least().expect("a closed window has its time");
@@ -137,30 +134,27 @@ pub fn detect<'scope>(
                 frontiers.iter().filter_map(|&at| all[at].frontier().first().copied()).min()
             };
             let open_ms = if faults.ungated { lowest(&[0, 1, 3], frontiers) } else { lowest(&[0, 1, 2, 3], frontiers) };
-            // The end of a finite source closes every window that has readings, and goes no further.
-            let ends_ms =
-                newest_ms.map_or(done_below_ms, |newest_ms| (newest_ms + context.width_ms).max(done_below_ms));
-            let limit_ms = open_ms.unwrap_or(if faults.silent_for_ever { i64::MAX } else { ends_ms });
+            // Nobody is silent where nobody can be heard any more: at the end of a finite source, and where a partition that
+            // began late moved the frontier behind all readings. A later reading shows who was.
+            let ends_ms = newest_ms.map_or(i64::MIN, |newest_ms| newest_ms + context.width_ms);
+            let heard_ms = if faults.silent_for_ever { i64::MAX } else { ends_ms };
             loop {
                 let cut = cuts.first_key_value().map(|(&boundary_ms, &last)| (boundary_ms, last));
-                let until_ms = cut.map_or(limit_ms, |(boundary_ms, _)| boundary_ms.min(limit_ms));
-                // What was read has to be judged even where its stamp lies behind the newest window with a reading.
                 let read_ms = cut.map_or(i64::MAX, |(boundary_ms, _)| boundary_ms).min(open_ms.unwrap_or(i64::MAX));
-                let until = Until { read_ms, silent_ms: until_ms };
+                let until = Until { read_ms, silent_ms: read_ms.min(heard_ms) };
                 let mut output = rows_out.activate();
                 while let Some(window_ms) = next_window(&stash, &devices, until) {
-                    let at = cap.delayed(&window_ms);
+                    let at = cap.delayed(cap.time().max(&window_ms));
                     let mut rows = Vec::new();
                     judge(window_ms, &mut stash, &mut devices, &mut context, &shared, until, &mut rows);
                     if !rows.is_empty() {
                         output.session(&at).give_container(&mut rows);
                     }
                 }
-                done_below_ms = done_below_ms.max(until_ms);
                 match cut {
-                    Some((boundary_ms, last)) if boundary_ms <= limit_ms || open_ms.is_none() => {
+                    Some((boundary_ms, last)) if open_ms.is_none_or(|open_ms| boundary_ms <= open_ms) => {
                         if faults.save_state_now {
-                            let now_ms = lowest(&[0, 3], frontiers).unwrap_or(limit_ms);
+                            let now_ms = lowest(&[0, 3], frontiers).unwrap_or(heard_ms);
                             let until = Until { read_ms: now_ms, silent_ms: now_ms };
                             while let Some(window_ms) = next_window(&stash, &devices, until) {
                                 let at = cap.delayed(&window_ms);

@@ -37,6 +37,7 @@ const RULES: &[Rule] = &[
     ("idle marks are applied in a replay", |faults| &mut faults.forget_marks),
     ("an idle mark is durable before it is used", |faults| &mut faults.use_marks_early),
     ("a partition that is gained begins with a mark", |faults| &mut faults.open_without_mark),
+    ("a partition found later begins behind what may be judged", |faults| &mut faults.close_unannounced),
     ("of duplicates the higher position wins", |faults| &mut faults.lower_duplicate_wins),
     ("windows are half-open", |faults| &mut faults.closed_windows),
     ("a window is added up in a fixed order", |faults| &mut faults.arrival_order),

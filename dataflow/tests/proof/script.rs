@@ -111,7 +111,7 @@ pub fn disturbed(
     loop {
         let workers = *random.pick(&[1, 2, 2, 3, 4]);
         // The last life reads the whole topic to its end; earlier ones see it arrive, with all of its partitions.
-        let live = script.live && (lives > 0 || !all_begun(&gained, u64::MAX, store));
+        let live = script.live && (lives > 0 || !all_begun(&gained, store));
         if lives < -MORE_LIVES {
             return Err("a partition that the topic gained was never begun".to_owned());
         }
@@ -122,17 +122,7 @@ pub fn disturbed(
         let wire = Wire { pace: *random.pick(&[0.05, 0.4, 0.4, 0.9]), slow_marks: random.chance(0.5) };
         let last_life = lives <= 0 && !live;
         let wire = if last_life { Wire { pace: 0.4, slow_marks: false } } else { wire };
-        let end = live_once(
-            &mut stage,
-            workers,
-            (script, &gained),
-            (last_life, wire),
-            &steps,
-            &mut now,
-            random,
-            store,
-            tally,
-        );
+        let end = live_once(&mut stage, workers, script, (last_life, wire), &steps, &mut now, random, store, tally);
         stage.die();
         match end? {
             End::Finished(manifest) => {
@@ -156,8 +146,8 @@ pub fn disturbed(
 /// Lives beyond the script's that wait for a new partition to be begun.
 const MORE_LIVES: i64 = 60;
 
-/// Whether it is durable where each partition begins that there is by now, or no run has begun at all.
-fn all_begun(gained: &BTreeMap<u32, u64>, now: u64, store: &ScriptStore) -> bool {
+/// Whether it is durable where each gained partition begins, or no run has begun at all.
+fn all_begun(gained: &BTreeMap<u32, u64>, store: &ScriptStore) -> bool {
     let mut stored = store.stored();
     let checkpoint = stored.latest_checkpoint().expect("memory does not fail");
     let start = Start::decode(checkpoint, stored.marks().expect("memory does not fail"));
@@ -169,15 +159,14 @@ fn all_begun(gained: &BTreeMap<u32, u64>, now: u64, store: &ScriptStore) -> bool
         None => true,
     };
     let has_mark = |partition: u32| start.marks.iter().any(|mark| mark.partition == partition);
-    let mut born = gained.iter().filter(|(_, birth)| **birth <= now);
-    born.all(|(&partition, _)| has_position(partition) || has_mark(partition))
+    gained.keys().all(|&partition| has_position(partition) || has_mark(partition))
 }
 
 #[expect(clippy::too_many_arguments, reason = "the state of a walk, taken apart")]
 fn live_once(
     stage: &mut Stage,
     workers: usize,
-    (script, gained): (&Script, &BTreeMap<u32, u64>),
+    script: &Script,
     (last_life, wire): (bool, Wire),
     steps: &Steps,
     now: &mut i64,
@@ -190,8 +179,7 @@ fn live_once(
     let mut stop = false;
     loop {
         *now += 1;
-        // No partition comes into being between a stop and its end; the crash that is left out below would be such a one, too.
-        if *now % 3 == 0 && (!stop || gained.is_empty()) {
+        if *now % 3 == 0 {
             steps.advance_to(steps.now() + 1);
         }
         disturb(store, wire, random);
@@ -224,12 +212,6 @@ fn live_once(
                 store.pending(),
                 stands.join("\n  ")
             ));
-        }
-        // What a run that knew nothing of a partition has written can't be taken back by the next one: a crash just then is
-        // left out (see "A checkpoint" in ARCHITECTURE.md).
-        if !all_begun(gained, steps.now(), store) {
-            left = 20;
-            continue;
         }
         if stop || !random.chance(0.3) {
             return Ok(End::Crashed);

@@ -89,7 +89,7 @@ fn work(worker: &mut Worker, part: &Part) -> anyhow::Result<Totals> {
             }
             (Feed::Messages(_), None) => unreachable!("messages have a reader"),
         };
-        behind(part, streams, &start, &ledger, &progress, &durable);
+        behind(part, streams, &ledger, &progress, &durable);
     });
     while !durable.done() {
         worker.step_or_park(Some(Duration::from_millis(1)));
@@ -105,7 +105,6 @@ fn work(worker: &mut Worker, part: &Part) -> anyhow::Result<Totals> {
 fn behind<'scope>(
     part: &Part,
     streams: Streams<'scope>,
-    start: &Start,
     ledger: &Rc<RefCell<Ledger>>,
     progress: &Arc<Progress>,
     durable: &ProbeHandle<i64>,
@@ -154,7 +153,6 @@ fn behind<'scope>(
         ledger: Rc::clone(ledger),
         saved: Rc::default(),
         progress: Arc::clone(progress),
-        boundary_ms: start.boundary_ms(),
         faults: Faults::default(),
     };
     detect(closed, streams.late, streams.ticks.broadcast(), controls, devices, context, shared).probe_with(durable);
