@@ -279,6 +279,11 @@ impl Store for CqlStore {
         self.wait(scan::scan(&self.link, table, prefix, each))
     }
 
+    fn find(&mut self, table: TableId, keys: &[Vec<Value>]) -> Result<Vec<Row>, StoreError> {
+        keys.iter().try_for_each(|key| check_prefix(table.table(), key))?;
+        self.wait(scan::find(&self.link, table, keys))
+    }
+
     fn nearest(&mut self, method: &str, vector: &[f32], limit: usize) -> Result<Vec<(i64, f64)>, StoreError> {
         match self.wait(nearest::nearest(&self.link, method, vector, limit)) {
             Ok(Some(found)) => return Ok(found),

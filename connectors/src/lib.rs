@@ -324,6 +324,22 @@ pub trait Store: Send {
         each: &mut dyn FnMut(model::Row) -> ControlFlow<()>,
     ) -> Result<(), StoreError>;
 
+    /// The rows with these keys, each of all key columns, in the keys' order; a key without a row is left out. This implementation
+    /// reads one after the other.
+    ///
+    /// # Errors
+    /// As [`Store::scan`].
+    fn find(&mut self, table: TableId, keys: &[Vec<model::Value>]) -> Result<Vec<model::Row>, StoreError> {
+        let mut rows = Vec::new();
+        for key in keys {
+            self.scan(table, key, &mut |row| {
+                rows.push(row);
+                ControlFlow::Continue(())
+            })?;
+        }
+        Ok(rows)
+    }
+
     /// The distinct states of a method that are most like a vector, as ids of `state_vectors` with their cosines, the highest
     /// first and among equals the lowest id first; at most `limit`. This implementation looks at all of them.
     ///

@@ -82,6 +82,8 @@ struct Inner {
     /// When the last state came that was far behind.
     behind_ms: Option<i64>,
     counts: Counts,
+    /// The job is at its end: what waits is to be completed now.
+    closing: bool,
     stopping: bool,
 }
 
@@ -236,7 +238,10 @@ impl Embeddings {
         let mut batch: Vec<(i64, Arc<str>)> = Vec::new();
         while batch.len() < TEXTS_A_BATCH {
             let Some(next) = inner.queues.iter_mut().find_map(VecDeque::pop_front) else { break };
-            if inner.queued.contains_key(&next.0) && !batch.iter().any(|(id, _)| *id == next.0) {
+            // The text of a pending state may have been queued while that was completed.
+            if inner.cache.get(next.0).is_some() {
+                inner.queued.remove(&next.0);
+            } else if inner.queued.contains_key(&next.0) && !batch.iter().any(|(id, _)| *id == next.0) {
                 batch.push(next);
             }
         }
@@ -252,6 +257,8 @@ impl Embeddings {
         let mut inner = self.inner();
         inner.cache.put(vector_id, reply);
         inner.counts.computed += 1;
+        drop(inner);
+        self.batches.fetch_add(1, Relaxed);
     }
 
     /// Nothing is queued, and no state was far behind for a while.
@@ -265,6 +272,15 @@ impl Embeddings {
         self.inner().stopping
     }
 
+    fn is_closing(&self) -> bool {
+        self.inner().closing
+    }
+
+    fn close(&self) {
+        self.inner().closing = true;
+        self.wake.notify_all();
+    }
+
     fn stop(&self) {
         self.inner().stopping = true;
         self.wake.notify_all();
@@ -273,14 +289,14 @@ impl Embeddings {
     /// Until something is queued or the end has come, and no longer than this.
     fn rest(&self, most: Duration) {
         let inner = self.inner();
-        let idle = |inner: &mut Inner| !inner.stopping && inner.queued.is_empty();
+        let idle = |inner: &mut Inner| !inner.stopping && !inner.closing && inner.queued.is_empty();
         drop(self.wake.wait_timeout_while(inner, most, idle).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Until the end has come, and no longer than this.
     fn pause(&self, most: Duration) {
         let inner = self.inner();
-        let on = |inner: &mut Inner| !inner.stopping;
+        let on = |inner: &mut Inner| !inner.stopping && !inner.closing;
         drop(self.wake.wait_timeout_while(inner, most, on).unwrap_or_else(PoisonError::into_inner));
     }
 

@@ -66,11 +66,15 @@ pub struct EmbeddingSettings {
     /// How long a live state waits for its vector before it is stored without; it gets it later.
     #[serde(rename = "max_wait", with = "duration")]
     pub max_wait_ms: i64,
+    /// How long a job that has come to its end goes on to complete the states that wait for their vector; what waits longer is
+    /// left to the next start or to `store backfill-embeddings`.
+    #[serde(rename = "end_wait", with = "duration")]
+    pub end_wait_ms: i64,
 }
 
 impl Default for EmbeddingSettings {
     fn default() -> Self {
-        EmbeddingSettings { text: TextKind::Words, max_wait_ms: 10_000 }
+        EmbeddingSettings { text: TextKind::Words, max_wait_ms: 10_000, end_wait_ms: 30_000 }
     }
 }
 

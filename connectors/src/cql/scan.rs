@@ -24,7 +24,7 @@ use crate::StoreError;
 const PAGE_ROWS: i32 = 500;
 /// Keys of a page.
 const PAGE_KEYS: i32 = 5_000;
-/// Partitions whose first page is fetched at once: those with many rows, and those with one each.
+/// Partitions whose first page is fetched at once: those with many rows, and single rows.
 const AHEAD: usize = 8;
 const AHEAD_SINGLE: usize = 128;
 /// A table is counted in so many ranges, so that none takes too long, a few of them at once.
@@ -70,6 +70,23 @@ pub(super) async fn scan(
         }
     }
     Ok(())
+}
+
+/// Rows by their whole keys, many at a time.
+pub(super) async fn find(link: &Link, table: TableId, keys: &[Vec<Value>]) -> Result<Vec<Row>, StoreError> {
+    let table = table.table();
+    let scan = Scan { link, table, action: format!("read table {:?} of", table.name) };
+    let statement = scan.rows_statement(table.key_columns).await?;
+    let mut found = Vec::new();
+    for keys in keys.chunks(AHEAD_SINGLE) {
+        let each = &mut |row| {
+            found.push(row);
+            ControlFlow::Continue(())
+        };
+        // `each` never breaks.
+        let _ = scan.partitions(&statement, keys, each).await?;
+    }
+    Ok(found)
 }
 
 impl Scan<'_> {

@@ -158,6 +158,13 @@ impl Statement {
     }
 }
 
+/// For how many seconds what is removed is remembered, so that a node that was away does not bring it back. Pending states come and
+/// go, and one that comes back is completed once more with the same outcome. Cassandra refuses to read a partition with 100,000
+/// that are gone and remembered, which a day of a hundred devices has.
+fn grace_s(table: TableId) -> u32 {
+    if table == TableId::PendingStates { 0 } else { 86_400 }
+}
+
 fn create_table(address: &Address, dialect: Dialect, table: &Table) -> String {
     let layout = layout(table.id);
     let mut sql = format!("CREATE TABLE IF NOT EXISTS \"{}\".{} (", address.keyspace, table.name);
@@ -185,7 +192,12 @@ fn create_table(address: &Address, dialect: Dialect, table: &Table) -> String {
         Life::ForEver => 0,
     };
     let options = dialect.table_options(days, layout.rewritten);
-    let _ = write!(sql, "default_time_to_live = {} AND gc_grace_seconds = 86400{options}", u64::from(days) * 24 * 3600);
+    let _ = write!(
+        sql,
+        "default_time_to_live = {} AND gc_grace_seconds = {}{options}",
+        u64::from(days) * 24 * 3600,
+        grace_s(table.id)
+    );
     sql
 }
 

@@ -141,6 +141,10 @@ pub fn scans_are_in_key_order_and_by_prefix(place: &Place<'_>) {
         assert_eq!(scan(&mut *store, TableId::LateMetrics, prefix), expected);
     }
     assert_eq!(scan(&mut *store, TableId::LateMetrics, &[Value::Text("no such".into())]), []);
+    // And by whole keys, in the order of asking.
+    let mut keys: Vec<Vec<Value>> = rows.iter().rev().map(|row| row.key().to_vec()).collect();
+    keys.insert(9, late("é", 5, "Fan", 7, -1, 0.0).key().to_vec());
+    assert!(store.find(TableId::LateMetrics, &keys).unwrap().iter().eq(rows.iter().rev()));
     let too_long = vec![Value::Text("x".into()); 7];
     let refused = store.scan(TableId::LateMetrics, &too_long, &mut |_| ControlFlow::Continue(()));
     assert!(matches!(refused, Err(StoreError::Row { .. })));

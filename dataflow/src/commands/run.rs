@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -249,7 +250,10 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         watcher.finish();
     }
     if let Some(service) = embedding.service {
-        service.finish();
+        // Only the first process has a store to complete states in.
+        let waits = result.is_ok() && workers.process == 0;
+        let most_ms = if waits { config.embedding.end_wait_ms.unsigned_abs() } else { 0 };
+        service.finish(Duration::from_millis(most_ms), &stop);
     }
     if let Some(children) = children {
         children.join(result.is_ok())?;

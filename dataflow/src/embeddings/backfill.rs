@@ -58,8 +58,13 @@ impl Backfill {
             return Ok(false);
         }
         let (mut complete, mut done) = (Vec::new(), Vec::new());
+        let keys: Vec<Vec<Value>> = self.waiting.iter().take(count).map(snapshot_key).collect();
+        let snapshots = store
+            .find(TableId::DeviceStateSnapshots, &keys)
+            .context("could not read the snapshots of pending states")?;
+        let mut snapshots: HashMap<_, Row> = snapshots.into_iter().map(|row| (name_of(&row), row)).collect();
         for waiting in self.waiting.iter().take(count) {
-            let Some(snapshot) = snapshot_of(store, waiting)? else {
+            let Some(snapshot) = snapshots.remove(&name_of(waiting)) else {
                 self.left.insert(name_of(waiting));
                 continue;
             };
@@ -126,19 +131,12 @@ fn id_of(waiting: &Row) -> i64 {
     waiting.value("vector_id").as_int().unwrap_or_default()
 }
 
-fn name_of(waiting: &Row) -> (String, i64) {
-    let device = waiting.value("device_id").as_text().unwrap_or_default().to_owned();
-    (device, waiting.value("snapshot_time").as_int().unwrap_or_default())
+/// Device and start of the window, of a pending state or of a snapshot.
+fn name_of(row: &Row) -> (String, i64) {
+    let device = row.value("device_id").as_text().unwrap_or_default().to_owned();
+    (device, row.value("snapshot_time").as_int().unwrap_or_default())
 }
 
-fn snapshot_of(store: &mut dyn Store, waiting: &Row) -> anyhow::Result<Option<Row>> {
-    let key = ["device_id", "date", "snapshot_time"].map(|column| waiting.value(column).clone());
-    let mut found = None;
-    store
-        .scan(TableId::DeviceStateSnapshots, &key, &mut |row| {
-            found = Some(row);
-            ControlFlow::Break(())
-        })
-        .context("could not read the snapshot of a pending state")?;
-    Ok(found)
+fn snapshot_key(waiting: &Row) -> Vec<Value> {
+    ["device_id", "date", "snapshot_time"].map(|column| waiting.value(column).clone()).to_vec()
 }

@@ -1,7 +1,9 @@
-//! The thread that has texts embedded while the job runs, and completes pending states when it has nothing better to do.
+//! The thread that has texts embedded while the job runs, and completes pending states when it has nothing better to do and at
+//! the end.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -17,6 +19,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 const IDLE: Duration = Duration::from_millis(500);
 /// A request that is under way is not waited for any longer when the job ends.
 const LEAVE_AFTER: Duration = Duration::from_secs(2);
+
+/// How often a job that waits for vectors at its end looks whether it is told to stop.
+const LOOK_FOR_STOP: Duration = Duration::from_millis(100);
 
 /// The running thread.
 pub struct Service {
@@ -46,10 +51,25 @@ impl Service {
         Ok(Service { embeddings, ended })
     }
 
-    /// Ends it. What it was asked for stays pending.
-    pub fn finish(self) {
+    /// Ends it. Until then it completes pending states, for so long at most and not once it is told to stop; the rest stays pending.
+    pub fn finish(self, most: Duration, stop: &AtomicBool) {
+        let until = Instant::now() + most;
+        let left = || until.saturating_duration_since(Instant::now()) * u32::from(!stop.load(Ordering::SeqCst));
+        if !left().is_zero() {
+            self.embeddings.close();
+        }
+        let is_over = loop {
+            let left = left();
+            if left.is_zero() {
+                break false;
+            }
+            match self.ended.recv_timeout(left.min(LOOK_FOR_STOP)) {
+                Err(RecvTimeoutError::Timeout) => {}
+                Ok(()) | Err(RecvTimeoutError::Disconnected) => break true,
+            }
+        };
         self.embeddings.stop();
-        if self.ended.recv_timeout(LEAVE_AFTER).is_err() {
+        if !is_over && self.ended.recv_timeout(LEAVE_AFTER).is_err() {
             tracing::debug!("a request to the embedder is still under way; its answer is not waited for");
         }
     }
@@ -60,11 +80,12 @@ fn serve(embeddings: &Embeddings, mut embedder: Box<dyn TextEmbedder>, mut store
     let mut round: Option<Backfill> = None;
     let mut look_at = Instant::now();
     while !embeddings.is_stopping() {
+        let closing = embeddings.is_closing();
         match embeddings.work(embedder.as_mut()) {
             Ok(0) => {
-                let due = round.is_some() || Instant::now() >= look_at;
+                let due = closing || (round.is_some() || Instant::now() >= look_at) && embeddings.is_calm();
                 match &mut store {
-                    Some(store) if due && embeddings.is_calm() => {
+                    Some(store) if due => {
                         let step = round.get_or_insert_default().step(store.as_mut(), embeddings, embedder.as_mut());
                         if let Err(error) = &step {
                             tracing::warn!(error = format!("{error:#}"), "pending states have to wait");
@@ -72,8 +93,12 @@ fn serve(embeddings: &Embeddings, mut embedder: Box<dyn TextEmbedder>, mut store
                         if !matches!(step, Ok(true)) {
                             tell(round.take());
                             look_at = Instant::now() + LOOK_EVERY;
+                            if closing {
+                                return;
+                            }
                         }
                     }
+                    _ if closing => return,
                     _ => embeddings.rest(IDLE),
                 }
             }
@@ -83,6 +108,10 @@ fn serve(embeddings: &Embeddings, mut embedder: Box<dyn TextEmbedder>, mut store
                 }
                 pause = PAUSES.0;
             }
+            Err(error) if closing => {
+                tracing::warn!(%error, "states stay without a vector for now");
+                return;
+            }
             Err(error) => {
                 tracing::warn!(%error, retry_in_s = pause.as_secs(), "states are stored without a vector for now");
                 embeddings.pause(pause);
@@ -90,6 +119,7 @@ fn serve(embeddings: &Embeddings, mut embedder: Box<dyn TextEmbedder>, mut store
             }
         }
     }
+    tell(round);
 }
 
 fn tell(round: Option<Backfill>) {

@@ -1,6 +1,6 @@
 //! What workers are told, without threads and clocks.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use connectors::{MemoryEmbedder, MemoryStore, Store as _};
 use model::hash::hash_text;
@@ -174,6 +174,41 @@ fn the_thread_answers_and_ends() {
     assert_eq!(rows(&store, TableId::PendingStates).len(), 1, "it has been calm for no time yet");
     now_ms.fetch_add(CALM_MS + 1, Ordering::SeqCst);
     until(&|| rows(&store, TableId::PendingStates).is_empty());
-    service.finish();
+    service.finish(Duration::ZERO, &AtomicBool::new(false));
     assert_eq!(rows(&store, TableId::StateOccurrences).len(), 1);
+}
+
+/// Neither calm nor due: the end of the job is enough.
+#[test]
+fn at_the_end_what_is_pending_is_completed_but_not_by_force() {
+    let end = |most: Duration, stop: bool, fails: u64| {
+        let store = MemoryStore::new();
+        store.clone().write(&[snapshot("a"), waiting("a", "cold"), snapshot("b"), waiting("b", "warm")]).unwrap();
+        let embeddings = Arc::new(embeddings());
+        ask(&embeddings, "warm", 3_600_000);
+        let embedder = MemoryEmbedder::new();
+        embedder.fail(fails);
+        let handle = Box::new(store.clone());
+        let service = service::Service::start(embeddings, Box::new(embedder), Some(handle)).unwrap();
+        let began = std::time::Instant::now();
+        service.finish(most, &AtomicBool::new(stop));
+        assert!(began.elapsed() < Duration::from_secs(20), "it was waited for in vain");
+        rows(&store, TableId::PendingStates).len()
+    };
+    let minute = Duration::from_secs(60);
+    assert_eq!(end(minute, false, 0), 0);
+    assert_eq!(end(Duration::ZERO, false, 1), 2);
+    assert_eq!(end(minute, true, 1), 2);
+    assert_eq!(end(minute, false, 9), 2, "an embedder that is away is asked no more");
+}
+
+#[test]
+fn a_text_that_is_queued_while_a_pending_state_gets_it_is_computed_once() {
+    let (embeddings, mut embedder) = (embeddings(), MemoryEmbedder::new());
+    assert_eq!(ask(&embeddings, "warm", 0), Answer::Wait);
+    let before = embeddings.batches();
+    embeddings.learn(hash_text("warm").cast_signed(), Ok(vec![1.0].into()));
+    assert_ne!(embeddings.batches(), before, "who waits looks again");
+    assert_eq!(embeddings.work(&mut embedder).unwrap(), 0);
+    assert!(embeddings.inner().queued.is_empty() && embedder.embedded() == 0);
 }

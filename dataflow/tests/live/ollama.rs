@@ -84,7 +84,8 @@ fn live_states_wait_for_their_vector_and_replayed_ones_get_it_later() {
     assert_eq!(live["rows"]["state_occurrences"], 180, "{live}");
     assert_eq!(live["embeddings"]["pending"], 0, "{live}");
     // Nobody has time to wait.
-    let hasty = stage.run("hasty.db", "3", &["--set", "embedding.max_wait=0s"]);
+    let hasty = ["--set", "embedding.max_wait=0s", "--set", "embedding.end_wait=0s"];
+    let hasty = stage.run("hasty.db", "3", &hasty);
     let pending = hasty["embeddings"]["pending"].as_u64().unwrap();
     assert!(pending > 100, "{hasty}");
     let backfill =
@@ -94,6 +95,11 @@ fn live_states_wait_for_their_vector_and_replayed_ones_get_it_later() {
     assert_eq!(done["methods"][0]["embedding_method"], "ollama/all-minilm:l6-v2/values-1", "{done}");
     assert_eq!(stage.json(&backfill)["methods"], json!([]), "nothing is left");
     assert!(stage.dump("hasty.db") == stage.dump("live.db"), "a state that was completed later is the same state");
+    // At its end a job has some time after all.
+    let at_end = ["--set", "embedding.max_wait=0s", "--set", "embedding.end_wait=2min"];
+    let at_end = stage.run("end.db", "1", &at_end);
+    assert_eq!(at_end["embeddings"]["pending"], 0, "{at_end}");
+    assert!(stage.dump("end.db") == stage.dump("live.db"), "a state that was completed at the end is the same state");
 }
 
 /// A recording of another day is read at full speed, whatever the service does.
@@ -102,7 +108,7 @@ fn a_replay_does_not_wait() {
     let stage = Stage::new();
     stage.recording(1_772_445_600_000, 600);
     let began = std::time::Instant::now();
-    let replayed = stage.run("day.db", "1", &[]);
+    let replayed = stage.run("day.db", "1", &["--set", "embedding.end_wait=0s"]);
     assert!(began.elapsed().as_secs() < 60, "texts of 1,800 states would take minutes");
     assert_eq!(replayed["states"], 1_800, "{replayed}");
     let vectors = replayed["rows"]["state_occurrences"].as_u64().unwrap();

@@ -138,7 +138,11 @@ pub fn world(seed: u64) -> World {
         1 => Some(TextKind::Words),
         _ => Some(TextKind::Values),
     };
-    let texts = texts.map(|text| EmbeddingSettings { text, max_wait_ms: random.between(0, 60_000) });
+    let texts = texts.map(|text| EmbeddingSettings {
+        text,
+        max_wait_ms: random.between(0, 60_000),
+        ..EmbeddingSettings::default()
+    });
     let births = births(seed, partitions, step);
     for (partition, birth) in &births {
         let log = topic.get_mut(partition).expect("all partitions exist");

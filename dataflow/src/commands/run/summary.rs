@@ -33,6 +33,8 @@ pub struct Report {
     /// Of an embedder of texts, in this process.
     texts: Option<Counts>,
     embedder: String,
+    /// States that wait for their vector.
+    pending: u64,
     expected: Option<u64>,
     finished: bool,
     /// It has no end: the topic goes on.
@@ -76,7 +78,7 @@ impl Report {
         let live = opened.source.live().is_some();
         let totals = outcome.manifest.as_ref().map(|manifest| manifest.totals).unwrap_or_default();
         let (mut rows, mut incidents, mut reasons) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        let (mut devices, mut refused) = (0, 0);
+        let (mut devices, mut refused, mut pending) = (0, 0, 0);
         if let Some(store) = &mut outcome.store {
             // A topic that goes on fills a store that is too large to be counted.
             for table in TABLES.iter().filter(|_| !live) {
@@ -89,6 +91,13 @@ impl Report {
             if !live {
                 reasons = count_reasons(store.as_mut())?;
             }
+            pending = match rows.get(TableId::PendingStates.table().name) {
+                Some(pending) => *pending,
+                None if texts.is_some() => {
+                    store.count(TableId::PendingStates).context("could not count the pending states")?
+                }
+                None => 0,
+            };
             refused = refused::count(store.as_mut()).context("could not count the rows that were refused")?;
             devices = store.count(TableId::DeviceStatistics).context("could not count the devices")?;
         }
@@ -98,6 +107,7 @@ impl Report {
             totals,
             texts: texts.map(Embeddings::counts),
             embedder: config.embedder.clone(),
+            pending,
             expected: opened.source.messages_total(),
             finished: reached_end(&outcome.status),
             live,
@@ -162,11 +172,7 @@ impl Report {
     fn embeddings(&self) -> serde_json::Value {
         let Counts { computed, cached } =
             self.texts.unwrap_or(Counts { computed: self.totals.embeddings_computed, cached: 0 });
-        json!({"computed": computed, "cached": cached, "pending": self.pending()})
-    }
-
-    fn pending(&self) -> u64 {
-        self.rows.get(TableId::PendingStates.table().name).copied().unwrap_or(0)
+        json!({"computed": computed, "cached": cached, "pending": self.pending})
     }
 
     fn false_alarms(&self) -> impl Iterator<Item = &Found> {
@@ -256,7 +262,7 @@ impl fmt::Display for Report {
             )?;
         }
         if let Some(Counts { computed, cached }) = self.texts {
-            let pending = self.pending();
+            let pending = self.pending;
             writeln!(f, "Vectors   {computed} texts computed, {cached} states with a known one, {pending} pending")?;
             if pending > 0 {
                 let (program, store, embedder) = (program(), &self.store, &self.embedder);
