@@ -136,6 +136,16 @@ pub fn from_table(name: &str, table: Table) -> anyhow::Result<Config> {
     Ok(join(vec![Layer { name: name.to_owned(), table }], &BTreeMap::new())?.0)
 }
 
+/// The same with flags over it, as dotted keys with their values.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_table_and_flags(name: &str, table: Table, flags: &[(String, String)]) -> anyhow::Result<Config> {
+    let mut layers = vec![Layer { name: name.to_owned(), table }];
+    layers.extend(flags.iter().map(|(key, text)| Layer { name: format!("flag --set {key}"), table: one(key, text) }));
+    Ok(join(layers, &BTreeMap::new())?.0)
+}
+
 fn join(layers: Vec<Layer>, environment: &BTreeMap<String, String>) -> anyhow::Result<(Config, Table)> {
     let defaults = defaults();
     let optional = ["max_age", "until_idle"].map(str::to_owned);

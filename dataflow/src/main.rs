@@ -21,6 +21,8 @@ enum Command {
     Run(Box<commands::run::RunArguments>),
     /// Measure how many messages a CPU-second goes through.
     Bench(commands::bench::BenchArguments),
+    /// Score the detectors on labelled public data, beside what others have reached.
+    Evaluate(commands::evaluate::EvaluateArguments),
     /// Replay cases and compare what comes of them.
     Replay(commands::replay::ReplayArguments),
     /// Print, check or clear a store.
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         None => commands::run::run(&arguments.run),
         Some(Command::Run(run)) => commands::run::run(&run),
         Some(Command::Bench(bench)) => commands::bench::run(&bench),
+        Some(Command::Evaluate(evaluate)) => commands::evaluate::run(&evaluate),
         Some(Command::Replay(replay)) => commands::replay::run(&replay),
         Some(Command::Store(store)) => commands::store::run(&store),
         Some(Command::Incidents(incidents)) => commands::incidents::run(&incidents),

@@ -8,8 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::MonitorConfig;
 
-/// Values beyond so many deviations are kept out of the warm-up unless they persist.
-const GUARD_DEVIATIONS: f64 = 10.0;
 /// So many outliers in one warm-up are none.
 const GUARD_EVER: u8 = 12;
 /// A value that persists for so many states is no outlier.
@@ -104,6 +102,19 @@ impl Usual {
         value == self.nature.lo || value == self.nature.hi
     }
 
+    /// Whether its kind is a guess from its first values.
+    pub fn is_guessed(&self) -> bool {
+        self.kind != self.nature.kind
+    }
+
+    /// A metric that was guessed to be a status and shows another value is none.
+    pub fn see_range(&mut self, lo: f64, hi: f64) {
+        let binary = |value: f64| value == 0.0 || value == 1.0;
+        if self.kind == MetricKind::Status && self.is_guessed() && !(binary(lo) && binary(hi)) {
+            self.kind = self.nature.kind;
+        }
+    }
+
     /// Whether a status or command is on; `None` for what is neither on nor off.
     pub fn on(&self, value: f64) -> Option<bool> {
         match self.kind {
@@ -152,8 +163,8 @@ impl Usual {
     }
 
     /// Whether a value of the warm-up is so far off that it is not learned; what persists is.
-    fn is_wild(&mut self, value: f64) -> bool {
-        if !self.guarded || self.known || (value - self.origin).abs() <= GUARD_DEVIATIONS * self.unit {
+    fn is_wild(&mut self, value: f64, guard: f64) -> bool {
+        if !self.guarded || self.known || (value - self.origin).abs() <= guard * self.unit {
             self.wild = 0;
             return false;
         }
@@ -239,10 +250,10 @@ impl Baseline {
         *self = Baseline { slots, ..Baseline::default() };
     }
 
-    /// Turns wild values of the warm-up into absent ones.
-    pub fn guard(&mut self, values: &mut [f64]) {
+    /// Turns wild values of the warm-up, beyond `guard` deviations, into absent ones.
+    pub fn guard(&mut self, values: &mut [f64], guard: f64) {
         for (usual, value) in self.slots.iter_mut().zip(values) {
-            if !value.is_nan() && usual.is_wild(*value) {
+            if !value.is_nan() && usual.is_wild(*value, guard) {
                 *value = f64::NAN;
             }
         }
@@ -294,9 +305,9 @@ pub fn rescale(value: f64, former: (f64, f64), usual: &Usual, clip: f64) -> f64 
     if former.1 <= 0.0 { 0.0 } else { usual.standardise(value * former.1 + former.0, clip) }
 }
 
-/// Turns single wild values of a column into absent ones: those far from both their neighbours' median and the
+/// Turns single wild values of a column, beyond `guard` deviations, into absent ones: those far from both their neighbours' median and the
 /// column's. What lasts for three states or more stays.
-pub fn drop_spikes(column: &mut [f64]) {
+pub fn drop_spikes(column: &mut [f64], guard: f64) {
     let mut present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
     if present.len() < 5 {
         return;
@@ -313,7 +324,7 @@ pub fn drop_spikes(column: &mut [f64]) {
         let mut near = [0.0; 5];
         near.copy_from_slice(&original[from..from + 5]);
         near.sort_by(f64::total_cmp);
-        let reach = GUARD_DEVIATIONS * unit;
+        let reach = guard * unit;
         (original[at] - near[2]).abs() > reach && (original[at] - median).abs() > reach
     };
     // What happens in more than one state of ten is this metric's way.
@@ -335,7 +346,7 @@ mod tests {
     #[test]
     fn an_outlier_among_the_first_readings_is_dropped_and_a_new_level_is_not() {
         let mut column = vec![1.0, 1.0, 500.0, 1.02, 0.98, 1.01, 0.97, 1.03, 5.0, 5.1, 5.0, 5.05, 4.9, 1.0];
-        drop_spikes(&mut column);
+        drop_spikes(&mut column, 10.0);
         let dropped: Vec<usize> = (0..column.len()).filter(|at| column[*at].is_nan()).collect();
         assert_eq!(dropped, [2]);
     }

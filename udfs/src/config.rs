@@ -9,6 +9,8 @@ pub struct MonitorConfig {
     /// States before anything but a critical rule is reported. The models are fitted on the first two thirds and
     /// their limits found on the last.
     pub warm_up_windows: u32,
+    /// In the warm-up a value beyond so many deviations of the first states is not learned unless it persists.
+    pub guard_deviations: f64,
     /// The models are fitted again each time the count of normal states has doubled, up to here; then each time as
     /// many have come again, with the older ones at half weight.
     pub refit_until_windows: u32,
@@ -36,6 +38,9 @@ pub struct MonitorConfig {
     pub vector_clip: f64,
     /// One metric alone: decades of rarity that trigger. 4 is about once in 17 days of one-minute windows.
     pub rarity_decades: f64,
+    /// One metric alone: a value counts as at most so many spreads away, for one glitch must not own the range for ever. Where the
+    /// length of a spike is all that is known of a metric, infinite is right.
+    pub feed_spreads: f64,
     /// Fingerprint: decades of rarity of the distance to the centroid that trigger.
     pub fingerprint_decades: f64,
     /// Similar states: decades of rarity of the distance to the k-th nearest earlier state that trigger.
@@ -46,7 +51,10 @@ pub struct MonitorConfig {
     pub similar_memory: u32,
     /// Several metrics together.
     pub residual: ResidualConfig,
-    /// Weights of the methods in the consensus score, in the order rules, statistics, fingerprint, similar.
+    /// When metrics begin to move and when they have settled.
+    pub change: ChangeConfig,
+    /// Weights of the methods in the consensus score, in the order rules, statistics, fingerprint, similar. A method with weight
+    /// 0 is not asked.
     pub weights: [f64; 4],
 }
 
@@ -54,9 +62,17 @@ pub struct MonitorConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResidualConfig {
+    /// What a metric is predicted from.
+    pub regressors: Regressors,
+    /// The states of the warm-up are held, 8 bytes a metric, and the models fitted on all of them at its end, with the limits
+    /// that follow from them; both then stay. Without, the models are fitted as the states come, and again later.
+    pub hold_warm_up: bool,
+    /// Of a held warm-up of two days or more the limits are taken from days that the model was not fitted on, each in turn: wider, but
+    /// they hold for days that are not like the ones seen. Else, and of a shorter one, they come from the very states fitted on.
+    pub left_out_days: bool,
     /// Step of the moving average that collects evidence.
     pub lambda: f64,
-    /// Step of the slow moving average that finds drift and small lasting shifts.
+    /// Step of the slow moving average that finds drift and small lasting shifts; 0: there is none.
     pub drift_lambda: f64,
     /// One residual counts at most so many deviations.
     pub clip: f64,
@@ -68,6 +84,10 @@ pub struct ResidualConfig {
     pub close_share: f64,
     /// A metric is recovered below this share of its peak.
     pub peak_share: f64,
+    /// A metric that is away only later than so many states after the event opened ...
+    pub join_windows: u32,
+    /// ... keeps it open only at this share of its strongest metric; 0: always.
+    pub join_share: f64,
     /// States above the limit before the event opens.
     pub confirm_windows: u32,
     /// States without an active metric before the event closes.
@@ -81,10 +101,57 @@ pub struct ResidualConfig {
     pub follow_limit: f64,
 }
 
+/// What a metric is predicted from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Regressors {
+    /// Its own last two values and the device's inputs (statuses, set points, commands).
+    Both,
+    /// Its own last two values.
+    Past,
+    /// The inputs alone; then the weather is judged, too, for what a controller asks for follows from it.
+    Inputs,
+}
+
+/// Settings of the changes, which are found with `residual.hold_warm_up` only: what is told of them is in their module.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChangeConfig {
+    /// Steps of the two moving averages whose difference is looked at.
+    pub fast: f64,
+    /// The slower one.
+    pub slow: f64,
+    /// One residual counts at most so many deviations.
+    pub clip: f64,
+    /// Difference in its own deviations above which a metric begins to move; infinite: changes are not looked for.
+    pub on: f64,
+    /// Difference below which all have settled.
+    pub off: f64,
+    /// States in a row above `on` with which a change begins.
+    pub confirm_windows: u32,
+    /// States between two changes.
+    pub apart_windows: u32,
+}
+
+impl Default for ChangeConfig {
+    fn default() -> Self {
+        ChangeConfig {
+            fast: 0.2,
+            slow: 0.03,
+            clip: 4.0,
+            on: f64::INFINITY,
+            off: 2.0,
+            confirm_windows: 2,
+            apart_windows: 30,
+        }
+    }
+}
+
 impl Default for MonitorConfig {
     fn default() -> Self {
         MonitorConfig {
             warm_up_windows: 360,
+            guard_deviations: 10.0,
             refit_until_windows: 10_080,
             regime_windows: 60,
             acquaint_windows: 1_440,
@@ -97,11 +164,13 @@ impl Default for MonitorConfig {
             stuck_after_windows: 60,
             vector_clip: 6.0,
             rarity_decades: 4.0,
+            feed_spreads: 20.0,
             fingerprint_decades: 5.0,
             similar_decades: 5.0,
             similar_neighbours: 3,
             similar_memory: 128,
             residual: ResidualConfig::default(),
+            change: ChangeConfig::default(),
             weights: [1.0, 0.9, 0.8, 0.8],
         }
     }
@@ -110,6 +179,9 @@ impl Default for MonitorConfig {
 impl Default for ResidualConfig {
     fn default() -> Self {
         ResidualConfig {
+            regressors: Regressors::Both,
+            hold_warm_up: false,
+            left_out_days: false,
             lambda: 0.2,
             drift_lambda: 0.03,
             clip: 6.0,
@@ -117,6 +189,8 @@ impl Default for ResidualConfig {
             limit_factor: 1.1,
             close_share: 0.6,
             peak_share: 0.1,
+            join_windows: 20,
+            join_share: 0.0,
             confirm_windows: 3,
             hold_windows: 60,
             settle_windows: 45,

@@ -22,7 +22,7 @@ mod z_score;
 use model::{Finding, MetricKind, Severity, StateView, Verdict};
 
 use baseline::{Baseline, Scale};
-pub use config::{MonitorConfig, ResidualConfig};
+pub use config::{ChangeConfig, MonitorConfig, Regressors, ResidualConfig};
 pub use monitor::Monitor;
 pub use profile::{MetricStats, Profile};
 pub use rules::{RuleError, check_catalogue};
@@ -42,7 +42,7 @@ trait Detector {
     fn refit(&mut self, _config: &MonitorConfig, _baseline: &Baseline, _former: &Scale, _fade: bool) {}
 
     /// The warm-up is over.
-    fn warmed_up(&mut self, _config: &MonitorConfig) {}
+    fn warmed_up(&mut self, _config: &MonitorConfig, _baseline: &Baseline) {}
 }
 
 /// The state of every method for one device.

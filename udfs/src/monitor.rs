@@ -105,7 +105,7 @@ impl Monitor {
             self.pilot(config, state);
         }
         if self.pilot_done && !self.warm {
-            self.baseline.guard(&mut self.values);
+            self.baseline.guard(&mut self.values, config.guard_deviations);
         }
         let windows = config.regime_windows;
         let unfamiliar = match self.pilot_done {
@@ -139,8 +139,8 @@ impl Monitor {
         let (mut verdicts, mut conditions) = (Vec::with_capacity(4), Vec::new());
         let (mut votes, mut since_ms, mut rule) = ([false; 4], [None; 4], None);
         for (at, detector) in self.detectors.all().into_iter().enumerate() {
-            if at > 0 && !self.pilot_done {
-                // While states are held back only critical rules speak.
+            if (at > 0 && !self.pilot_done) || config.weights[at] <= 0.0 {
+                // While states are held back only critical rules speak; a method without weight never does.
                 verdicts.push(silent_verdict(model::Method::ALL[at], sample.warm_up));
                 continue;
             }
@@ -179,8 +179,10 @@ impl Monitor {
         let consensus = join(&verdicts, votes, &config.weights);
         let normal = consensus.severity.is_none();
         if self.pilot_done {
-            for detector in self.detectors.all() {
-                detector.learn(&sample, normal);
+            for (detector, weight) in self.detectors.all().into_iter().zip(config.weights) {
+                if weight > 0.0 {
+                    detector.learn(&sample, normal);
+                }
             }
         }
         let embedded = sample.vector_known.then(|| {
@@ -304,6 +306,7 @@ impl Monitor {
                 continue;
             };
             let mut value = metric.mean;
+            self.baseline.slots[slot].see_range(metric.min, metric.max);
             if is_counter(self.baseline.slots[slot].kind) {
                 let (last, last_ms) = self.counters[slot];
                 self.counters[slot] = (metric.last, state.start_ms);
@@ -339,7 +342,7 @@ impl Monitor {
         if !self.warm && self.baseline.rows >= config.warm_up_windows && self.baseline.fits > 0 {
             self.warm = true;
             for detector in self.detectors.all() {
-                detector.warmed_up(config);
+                detector.warmed_up(config, &self.baseline);
             }
         }
     }

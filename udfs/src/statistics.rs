@@ -3,6 +3,7 @@
 //! Score: 0.5 where the strongest view is just at its limit, towards 1 beyond it. Stuck and missing metrics are findings of this
 //! method too, but open incidents of their own kind and are no vote in the consensus on an anomaly.
 
+mod change;
 mod missing;
 mod rarity;
 mod residual;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::baseline::Usual;
 use crate::incidents::length as length_of;
 use crate::{Condition, Detector, Evidence, Sample, grade};
+use change::{Change, Changes};
 use missing::{Missing, MissingMetric};
 pub use rarity::{Rare, Rarity, View};
 use residual::{Mode, Residuals};
@@ -23,15 +25,13 @@ use stuck::{Stuck, StuckMetric};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     residuals: Residuals,
+    changes: Changes,
     rarities: Vec<Rarity>,
     /// Metrics whose rarity rests while they are away in an open incident.
     resting: Vec<bool>,
     stuck: Stuck,
     missing: Missing,
 }
-
-/// A value fed to the views of one metric is at most so many spreads away: one glitch must not own the range for ever.
-const FEED_SPREADS: f64 = 20.0;
 
 impl Statistics {
     /// Whether a large part of the device's metrics is away at once.
@@ -46,10 +46,10 @@ impl Statistics {
 
     /// The values of the pilot, which were held back until their wild ones were known.
     pub(crate) fn learn_pilot(&mut self, config: &crate::MonitorConfig, values: &[f64], usual: &[Usual], time_ms: i64) {
-        self.residuals.learn(&config.residual, values, usual, true, true);
+        self.residuals.learn(&config.residual, time_ms, values, usual, true, true);
         self.rarities.resize_with(usual.len(), Rarity::default);
         for ((rarity, usual), value) in self.rarities.iter_mut().zip(usual).zip(values) {
-            if !value.is_nan() && judged_alone(usual.kind) {
+            if !value.is_nan() && (judged_alone(usual.kind) || usual.is_guessed()) {
                 rarity.observe(*value, time_ms);
             }
         }
@@ -63,6 +63,7 @@ impl Statistics {
     /// Starts anew after a lasting change; the views of single metrics have followed by themselves.
     pub(crate) fn relearn(&mut self) {
         self.residuals = Residuals::default();
+        self.changes = Changes::default();
     }
 
     fn judge_alone(&mut self, sample: &Sample<'_>, verdict: &mut Verdict) {
@@ -71,13 +72,14 @@ impl Statistics {
         let theta = sample.config.rarity_decades;
         for (slot, value) in sample.values.iter().enumerate() {
             let usual = &sample.baseline.slots[slot];
-            if value.is_nan() || !judged_alone(usual.kind) {
+            let judged = judged_alone(usual.kind);
+            if value.is_nan() || !(judged || usual.is_guessed()) {
                 continue;
             }
             let rarity = &mut self.rarities[slot];
             let rests = sample.incident_open && self.residuals.is_active(slot);
             let fed = if usual.known {
-                let reach = FEED_SPREADS * usual.spread;
+                let reach = sample.config.feed_spreads * usual.spread;
                 value.clamp(usual.level - reach, usual.level + reach)
             } else {
                 *value
@@ -88,7 +90,7 @@ impl Statistics {
             self.resting[slot] = rests;
             let time_ms = sample.state.start_ms;
             let rare = if rests { rarity.peek(fed, time_ms) } else { rarity.observe(fed, time_ms) };
-            if !sample.judging || !usual.known || rare.decades <= 0.0 {
+            if !sample.judging || !judged || !usual.known || rare.decades <= 0.0 {
                 continue;
             }
             verdict.score = verdict.score.max(grade(rare.decades / theta));
@@ -208,6 +210,24 @@ impl Statistics {
     }
 }
 
+fn change_finding(sample: &Sample<'_>, change: Change) -> Finding {
+    let name = &sample.state.names[change.slot];
+    let (limit, what) = match change.begins {
+        true => (sample.config.change.on, format!("{name} begins to move")),
+        false => (sample.config.change.off, "all metrics have settled".to_owned()),
+    };
+    Finding {
+        kind: "change".to_owned(),
+        metric: change.begins.then(|| name.clone()),
+        observed: sample.values[change.slot],
+        expected: Some(change.expected),
+        score: change.score,
+        limit,
+        unit: sample.unit(change.slot).to_owned(),
+        text: what,
+    }
+}
+
 /// Kinds that the views of single metrics make sense for.
 fn judged_alone(kind: MetricKind) -> bool {
     matches!(kind, MetricKind::Gauge | MetricKind::Ambient | MetricKind::Counter | MetricKind::Command)
@@ -232,6 +252,10 @@ impl Detector for Statistics {
             verdict.severity = Some(Severity::Info);
             verdict.score = verdict.score.max(0.5);
         }
+        if sample.judging {
+            let change = self.changes.see(&sample.config.change, sample.values);
+            verdict.findings.extend(change.map(|change| change_finding(sample, change)));
+        }
         let alone = alone.then_some(sample.state.start_ms);
         let since_ms = match sample.judging {
             true if alone.is_some() && !self.residuals.is_away() => alone,
@@ -243,14 +267,20 @@ impl Detector for Statistics {
 
     fn learn(&mut self, sample: &Sample<'_>, normal: bool) {
         let count = !sample.incident_open;
-        self.residuals.learn(&sample.config.residual, sample.values, &sample.baseline.slots, normal, count);
+        let (config, start_ms) = (&sample.config.residual, sample.state.start_ms);
+        self.residuals.learn(config, start_ms, sample.values, &sample.baseline.slots, normal, count);
     }
 
     fn refit(&mut self, config: &crate::MonitorConfig, baseline: &crate::Baseline, _former: &crate::Scale, fade: bool) {
         self.residuals.refit(&config.residual, &baseline.slots, fade);
     }
 
-    fn warmed_up(&mut self, config: &crate::MonitorConfig) {
-        self.residuals.set_limit(&config.residual);
+    fn warmed_up(&mut self, config: &crate::MonitorConfig, baseline: &crate::Baseline) {
+        if config.residual.hold_warm_up {
+            let rows = self.residuals.train(&config.residual, &baseline.slots);
+            self.changes.train(&config.change, &rows, baseline.slots.len());
+        } else {
+            self.residuals.set_limit(&config.residual);
+        }
     }
 }

@@ -71,7 +71,8 @@ impl Tail {
             self.above += 1;
             self.quantile += step * (1.0 - ABOVE);
             let mut excess = score - self.quantile;
-            if self.above > 5 {
+            // Without any excess so far a cap would leave it at none for ever.
+            if self.above > 5 && self.excess > 0.0 {
                 excess = excess.min(5.0 * self.excess);
             }
             if excess > 0.0 {

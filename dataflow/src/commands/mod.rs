@@ -7,6 +7,7 @@ pub mod config;
 pub mod convert;
 pub mod dead_letters;
 pub mod doctor;
+pub mod evaluate;
 pub mod explain;
 pub mod incidents;
 pub mod profiles;

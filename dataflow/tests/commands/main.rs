@@ -2,6 +2,7 @@
 
 mod compose;
 mod doctor;
+mod evaluating;
 mod making;
 mod reading;
 mod store;

@@ -41,7 +41,7 @@ impl Monitor {
             if !known {
                 self.guess_kind(slot, &rows, &mut column);
             }
-            drop_spikes(&mut column);
+            drop_spikes(&mut column, config.guard_deviations);
             let usual = &mut self.baseline.slots[slot];
             let mut present: Vec<f64> = column.iter().copied().filter(|value| !value.is_nan()).collect();
             usual.set_guard(&mut present);

@@ -8,14 +8,18 @@
 //! settling time in which the offset that remains becomes the new zero. Scale of the score: deviations of the average.
 
 mod event;
+mod fit;
+mod held;
 mod model;
+mod root;
 
 use ::model::MetricKind;
 use serde::{Deserialize, Serialize};
 
-use self::model::{MAX, MAX_INPUTS, Model, OWN};
-use crate::ResidualConfig;
+pub(crate) use self::held::mean_and_deviation;
+use self::model::{MAX, Model, OWN};
 use crate::baseline::Usual;
+use crate::{Regressors, ResidualConfig};
 
 /// The limit is never higher: clipped residuals could not reach it.
 const LIMIT_MAX: f64 = 12.0;
@@ -55,6 +59,8 @@ pub struct Residuals {
     above: u32,
     quiet: u32,
     settle: u32,
+    /// States since the event opened.
+    age: u32,
     histogram: Vec<u32>,
     counted: u32,
     limit: f64,
@@ -63,6 +69,8 @@ pub struct Residuals {
     since_ms: Option<i64>,
     /// The operating point is being learned: evidence from before is kept and none is added.
     frozen: bool,
+    /// The states of the warm-up, where they are held.
+    held: Vec<held::Held>,
 }
 
 impl Default for Residuals {
@@ -76,12 +84,14 @@ impl Default for Residuals {
             above: 0,
             quiet: 0,
             settle: 0,
+            age: 0,
             histogram: vec![0; BINS],
             counted: 0,
             limit: f64::INFINITY,
             score: 0.0,
             since_ms: None,
             frozen: false,
+            held: Vec::new(),
         }
     }
 }
@@ -101,9 +111,11 @@ fn is_input(kind: MetricKind) -> bool {
     matches!(kind, MetricKind::Status | MetricKind::Setpoint | MetricKind::Command)
 }
 
-/// What the device does, and so what it can be blamed for: not the weather, and not what it was asked to do.
-fn is_judged(kind: MetricKind) -> bool {
+/// What the device does, and so what it can be blamed for: not what it was asked to do. Nor the weather, unless it is all that
+/// tells a wrong command.
+fn is_judged(kind: MetricKind, regressors: Regressors) -> bool {
     matches!(kind, MetricKind::Gauge | MetricKind::Counter)
+        || (kind == MetricKind::Ambient && regressors == Regressors::Inputs)
 }
 
 impl Residuals {
@@ -141,11 +153,10 @@ impl Residuals {
             .iter()
             .enumerate()
             .filter(|(_, model)| model.active)
-            .map(|(slot, model)| Away {
-                slot,
-                z: model.z,
-                strength: model.u.max(model.z.abs()),
-                expected: usual[slot].origin + model.expected * usual[slot].unit,
+            .map(|(slot, model)| {
+                let (origin, unit) = model.scale(&usual[slot]);
+                let expected = origin + model.expected * unit;
+                Away { slot, z: model.z, strength: model.u.max(model.z.abs()), expected }
             })
             .collect();
         away.sort_by(|left, right| right.strength.total_cmp(&left.strength).then(left.slot.cmp(&right.slot)));
@@ -172,12 +183,13 @@ impl Residuals {
         row[2] = 1.0;
         for (place, (slot, on)) in self.inputs.iter().enumerate() {
             let (value, usual) = (values[*slot], &usual[*slot]);
+            let (origin, unit) = self.models[*slot].scale(usual);
             row[OWN + place] = if value.is_nan() {
                 0.0
             } else if *on {
                 f64::from(u8::from(usual.on(value) == Some(true)))
             } else {
-                (value - usual.origin) / usual.unit
+                (value - origin) / unit
             };
         }
         row
@@ -207,17 +219,19 @@ impl Residuals {
                 continue;
             }
             model.residual = f64::NAN;
-            if !value.is_nan() && !model.lags[1].is_nan() {
+            let lags = if config.regressors == Regressors::Inputs { [0.0; 2] } else { model.lags };
+            if !value.is_nan() && !lags[1].is_nan() {
                 let given = &model.beta;
                 let mut steady = given[2];
                 for (coefficient, input) in given[OWN..].iter().zip(&row[OWN..OWN + inputs]) {
                     steady += coefficient * input;
                 }
-                let predicted = given[0] * model.lags[0] + given[1] * model.lags[1] + steady;
+                let predicted = given[0] * lags[0] + given[1] * lags[1] + steady;
                 let apart = 1.0 - given[0] - given[1];
                 let shift = model.offset * model.sigma;
                 model.expected = if apart > 0.02 { (steady + shift) / apart } else { predicted + shift };
-                let scaled = (value - usual.origin) / usual.unit;
+                let (origin, unit) = model.scale(usual);
+                let scaled = (value - origin) / unit;
                 let residual = (scaled - predicted) / model.sigma - model.offset;
                 model.residual = residual;
                 if self.frozen {
@@ -262,37 +276,47 @@ impl Residuals {
     /// Learns a state if it is normal (and no event is going on), and moves the lags in any case. `count`: its score counts
     /// for the limit. That is so for more than the normal states: if only scores below the limit counted, the limit
     /// would sink for ever.
-    pub fn learn(&mut self, config: &ResidualConfig, values: &[f64], usual: &[Usual], normal: bool, count: bool) {
+    pub fn learn(
+        &mut self,
+        config: &ResidualConfig,
+        start_ms: i64,
+        values: &[f64],
+        usual: &[Usual],
+        normal: bool,
+        count: bool,
+    ) {
         while self.models.len() < usual.len() {
             self.models.push(Model::new());
         }
-        if !self.inputs_chosen {
-            self.inputs_chosen = true;
-            for slot in (0..usual.len()).filter(|slot| is_input(usual[*slot].kind)) {
-                self.inputs.push((slot, false));
-                if usual[slot].is_switched() {
-                    self.inputs.push((slot, true));
-                }
+        if config.hold_warm_up && self.fits == 0 {
+            if normal {
+                self.held.push((start_ms, values.to_vec()));
             }
-            self.inputs.truncate(MAX_INPUTS);
+            return;
+        }
+        if !self.inputs_chosen {
+            self.choose_inputs(config, usual);
         }
         let normal = normal && self.phase == Phase::Quiet;
         let row = self.regressors(values, usual);
         let size = OWN + self.inputs.len();
         let quiet = self.score < self.limit;
         for ((model, usual), value) in self.models.iter_mut().zip(usual).zip(values) {
-            if value.is_nan() || !is_judged(usual.kind) {
+            if value.is_nan() || !is_judged(usual.kind, config.regressors) {
                 continue;
             }
-            let scaled = (value - usual.origin) / usual.unit;
-            if normal && !model.lags[1].is_nan() {
-                let mut row = row;
-                (row[0], row[1]) = (model.lags[0], model.lags[1]);
-                model.add(&row[..size], scaled);
+            let (origin, unit) = model.scale(usual);
+            let scaled = (value - origin) / unit;
+            if normal && (!model.lags[1].is_nan() || config.regressors == Regressors::Inputs) {
+                if !config.hold_warm_up {
+                    model.add(&row_of(row, model.lags, config.regressors)[..size], scaled);
+                }
                 if quiet && !self.frozen && !model.beta.is_empty() {
-                    model.spread_sum += model.clipped * model.clipped;
-                    model.slow_sum += model.slow * model.slow;
-                    model.spread_count += 1.0;
+                    if !config.hold_warm_up {
+                        model.spread_sum += model.clipped * model.clipped;
+                        model.slow_sum += model.slow * model.slow;
+                        model.spread_count += 1.0;
+                    }
                     let step = model.residual.clamp(-2.0, 2.0);
                     if !step.is_nan() {
                         let offset = model.offset + config.follow * step;
@@ -302,54 +326,19 @@ impl Residuals {
             }
             model.lags = [scaled, model.lags[0]];
         }
-        if count && !self.frozen && self.fits > 0 {
+        if count && !self.frozen && self.fits > 0 && !config.hold_warm_up {
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a score is not negative")]
             let bin = ((self.score * 4.0) as usize).min(BINS - 1);
             self.histogram[bin] += 1;
             self.counted += 1;
         }
     }
+}
 
-    /// Sets the limit from the scores seen since the fit.
-    pub fn set_limit(&mut self, config: &ResidualConfig) {
-        let mut left = self.counted / 200;
-        let mut quantile = 0.0;
-        for bin in (0..BINS).rev() {
-            if self.histogram[bin] > left {
-                #[expect(clippy::cast_precision_loss, reason = "a bin's number is small")]
-                let upper = (bin as f64 + 1.0) / 4.0;
-                quantile = upper;
-                break;
-            }
-            left -= self.histogram[bin];
-        }
-        self.limit = (config.limit_factor * quantile).max(config.limit_min).min(LIMIT_MAX);
+/// A state's regressors for one metric: its lags in front of what all metrics share.
+fn row_of(mut row: [f64; MAX], lags: [f64; 2], regressors: Regressors) -> [f64; MAX] {
+    if regressors != Regressors::Inputs {
+        (row[0], row[1]) = (lags[0], lags[1]);
     }
-
-    /// Fits the models from all that was learned; `fade` halves what is old.
-    pub fn refit(&mut self, config: &ResidualConfig, usual: &[Usual], fade: bool) {
-        if self.fits > 0 {
-            self.set_limit(config);
-        }
-        let size = OWN + self.inputs.len();
-        for (model, usual) in self.models.iter_mut().zip(usual) {
-            if !is_judged(usual.kind) {
-                continue;
-            }
-            model.fit(size, usual.step / usual.unit * 0.288_675_134_594_812_9);
-            if fade {
-                model.equations.iter_mut().for_each(|sum| *sum *= 0.5);
-                model.squares *= 0.5;
-                model.weight *= 0.5;
-                model.spread_sum *= 0.5;
-                model.slow_sum *= 0.5;
-                model.spread_count *= 0.5;
-            }
-        }
-        if fade {
-            self.histogram.iter_mut().for_each(|count| *count /= 2);
-            self.counted = self.histogram.iter().sum();
-        }
-        self.fits += 1;
-    }
+    row
 }

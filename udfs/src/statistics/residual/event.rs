@@ -31,11 +31,11 @@ impl Residuals {
             return;
         }
         let mut any = false;
+        self.age = self.age.saturating_add(1);
+        let (age, strongest) = (self.age, self.models.iter().fold(0.0f64, |most, model| most.max(model.peak)));
         for model in &mut self.models {
-            if model.z.abs() > limit && !model.active {
-                model.active = true;
-                model.peak = 0.0;
-            }
+            // Its peak stays for the whole event: what has recovered from a far peak is not away again at a tenth of it.
+            model.active |= model.z.abs() > limit;
             if model.active {
                 // The slow average remembers a great deviation for an hour after it has ended. When the fast one points the
                 // other way, the present is as usual; a shift small enough to do that by chance is found again.
@@ -46,7 +46,12 @@ impl Residuals {
                 model.peak = model.peak.max(model.u);
                 model.active = model.u >= close.max(config.peak_share * model.peak);
             }
-            any |= model.active;
+            if model.active && model.joined == 0 {
+                model.joined = age;
+            }
+            // A slow metric that drifts while the event lasts is not what it is about, unless it grows as strong.
+            let holds = model.joined <= config.join_windows || model.u >= config.join_share * strongest;
+            any |= model.active && holds;
         }
         self.quiet = if any { 0 } else { self.quiet + 1 };
         if self.quiet >= config.hold_windows {
@@ -60,7 +65,8 @@ impl Residuals {
 
     fn open(&mut self) {
         self.phase = Phase::Open;
-        (self.above, self.quiet) = (0, 0);
+        (self.above, self.quiet, self.age) = (0, 0, 0);
+        self.models.iter_mut().for_each(|model| model.joined = 0);
     }
 
     fn end(&mut self, config: &ResidualConfig) {

@@ -2,19 +2,25 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::baseline::Usual;
+
 /// Most inputs of a device; the first by slot are taken. A command that is on or off counts twice: its position, and
 /// whether it is on.
 pub(super) const MAX_INPUTS: usize = 6;
+/// The same where the models are fitted once, so that their equations are not kept.
+pub(super) const MAX_HELD_INPUTS: usize = 16;
 /// Lags and the constant.
 pub(super) const OWN: usize = 3;
 /// Most regressors.
-pub(super) const MAX: usize = OWN + MAX_INPUTS;
+pub(super) const MAX: usize = OWN + MAX_HELD_INPUTS;
 /// In the warm-up a residual beyond so many deviations is not learned.
 const WILD: f64 = 8.0;
 
 /// Regression of one metric and what it has collected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Model {
+    /// Origin and unit of its arithmetic, where they come from the held warm-up.
+    pub(super) scale: Option<(f64, f64)>,
     /// Normal equations, lower triangle by rows, then the right side.
     pub(super) equations: Vec<f64>,
     pub(super) squares: f64,
@@ -41,6 +47,8 @@ pub(super) struct Model {
     pub(super) u: f64,
     pub(super) peak: f64,
     pub(super) active: bool,
+    /// `age` of the event at which it became active first; 0: it did not.
+    pub(super) joined: u32,
     pub(super) settle_sum: f64,
     pub(super) settle_count: f64,
     pub(super) expected: f64,
@@ -49,6 +57,7 @@ pub(super) struct Model {
 impl Model {
     pub(super) fn new() -> Self {
         Model {
+            scale: None,
             equations: Vec::new(),
             squares: 0.0,
             weight: 0.0,
@@ -68,10 +77,21 @@ impl Model {
             u: 0.0,
             peak: 0.0,
             active: false,
+            joined: 0,
             settle_sum: 0.0,
             settle_count: 0.0,
             expected: f64::NAN,
         }
+    }
+
+    /// Origin and unit of its arithmetic.
+    pub(super) fn scale(&self, usual: &Usual) -> (f64, f64) {
+        self.scale.unwrap_or((usual.origin, usual.unit))
+    }
+
+    /// Takes over how far another model's averages stray.
+    pub(super) fn take_spreads(&mut self, other: &Model) {
+        (self.spread_sum, self.slow_sum, self.spread_count) = (other.spread_sum, other.slow_sum, other.spread_count);
     }
 
     /// Deviations of the two averages while normal, never below what independent residuals would have.
@@ -108,7 +128,7 @@ impl Model {
     }
 
     /// Least squares by Cholesky, with a little ridge so that inputs that never moved get no weight.
-    pub(super) fn fit(&mut self, size: usize, sigma_floor: f64) {
+    pub(super) fn fit(&mut self, size: usize, sigma_floor: f64, ridge_lags: f64) {
         let triangle = size * (size + 1) / 2;
         #[expect(clippy::cast_precision_loss, reason = "a handful of regressors")]
         let least = 4.0 * size as f64;
@@ -123,7 +143,7 @@ impl Model {
                 if i == j {
                     sum += self.weight
                         * match i {
-                            0 | 1 => 1e-5,
+                            0 | 1 => ridge_lags,
                             2 => 1e-9,
                             _ => 1e-3,
                         };
