@@ -12,8 +12,8 @@ use crate::checkpoint::Start;
 use crate::clock;
 use crate::outlets::Outlet;
 
-/// Longest delay that is told apart: a day.
-const MOST_MS: u64 = 86_400_000;
+/// Longest delay that is told apart: some three hundred years, for a topic may be replayed long after.
+const MOST_MS: u64 = 10_000_000_000_000;
 /// Significant digits that a histogram keeps.
 const DIGITS: u8 = 2;
 

@@ -326,6 +326,9 @@ impl Job {
         let saved = std::mem::take(&mut *self.graph.saved.borrow_mut());
         for (boundary_ms, (last, devices)) in saved {
             let positions = self.reader.borrow_mut().positions(boundary_ms);
+            if last {
+                self.progress.left_behind(self.reader.borrow().read_behind(&positions));
+            }
             let counted_below_ms = if self.faults.count_now { i64::MAX } else { boundary_ms };
             let totals = self.ledger.borrow_mut().below(counted_below_ms);
             let part = WorkerPart { boundary_ms, worker: self.index, totals, positions, devices };

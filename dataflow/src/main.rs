@@ -65,6 +65,12 @@ fn main() -> ExitCode {
             let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("error: {text}\n").as_bytes());
             std::process::exit(1);
         }
+        // What carries messages between processes panics when the other end is gone; its own process says more.
+        if std::thread::current().name().is_some_and(|name| name.starts_with("timely:")) {
+            let text = "error: another process of the job has ended; start the job again, it resumes from the last checkpoint\n";
+            let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+            std::process::exit(1);
+        }
         report(panic);
         std::process::exit(101);
     }));

@@ -35,7 +35,7 @@ const PARTITIONS: u32 = 3;
 
 fn open_producer(url: &str, settings: &KafkaSettings) -> anyhow::Result<KafkaProducer> {
     let producer = KafkaProducer::open(url, settings)?;
-    producer.make_topic(PARTITIONS, &[])?;
+    producer.make_topic(PARTITIONS, &[("message.timestamp.type", "LogAppendTime")])?;
     Ok(producer)
 }
 

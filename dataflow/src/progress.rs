@@ -14,6 +14,7 @@ pub struct Progress {
     waits: AtomicU64,
     windows: AtomicU64,
     incidents: AtomicU64,
+    behind_checkpoint: AtomicU64,
     /// How late rows are.
     pub delays: Arc<Delays>,
 }
@@ -46,6 +47,16 @@ impl Progress {
     pub fn closed(&self, states: u64, incidents: u64) {
         self.windows.fetch_add(states, Relaxed);
         self.incidents.fetch_add(incidents, Relaxed);
+    }
+
+    /// Records that were read behind the last checkpoint.
+    pub fn left_behind(&self, records: u64) {
+        self.behind_checkpoint.fetch_add(records, Relaxed);
+    }
+
+    /// Records that this process has read behind the last checkpoint of its run.
+    pub fn behind_checkpoint(&self) -> u64 {
+        self.behind_checkpoint.load(Relaxed)
     }
 
     /// Records read so far.

@@ -38,10 +38,30 @@ const MOST_SHAPE_CHANGES: u8 = 16;
 /// The entry behind which nothing has come yet.
 const NONE: usize = usize::MAX;
 
+fn convert(conversion: Conversion, value: f64) -> f64 {
+    value * conversion.scale + conversion.offset
+}
+
+fn check(conversion: Conversion, value: f64) -> Result<(), Rejected> {
+    if convert(conversion, value).is_finite() {
+        return Ok(());
+    }
+    let detail = format!("field \"metric_value\" is {value:e}, too large for the metric's unit");
+    Err(Rejected::new(DeadLetterReason::NotFinite, detail))
+}
+
 impl Entry {
     /// A value as sent in the canonical unit.
     pub fn convert(&self, value: f64) -> f64 {
-        value * self.conversion.scale + self.conversion.offset
+        convert(self.conversion, value)
+    }
+
+    /// Whether a value is finite in the canonical unit, too.
+    ///
+    /// # Errors
+    /// `not_finite`.
+    pub fn check(&self, value: f64) -> Result<(), Rejected> {
+        check(self.conversion, value)
     }
 
     /// A message of this series, put together again.
@@ -155,7 +175,7 @@ impl Interner {
     /// The series of a message; a new one is checked against catalogue and limits first.
     ///
     /// # Errors
-    /// `unknown_unit`, `too_many_devices`, `too_many_metrics`.
+    /// `unknown_unit`, `not_finite`, `too_many_devices`, `too_many_metrics`.
     pub fn find_or_admit(
         &mut self,
         message: &Message<'_>,
@@ -165,6 +185,7 @@ impl Interner {
     ) -> Result<Found, Rejected> {
         let hash = self.hasher.hash_one((&message.device_id, &message.metric_name));
         if let Some(&at) = self.table.find(hash, |&at| self.entries[at].sent.is(message)) {
+            self.entries[at].check(message.metric_value)?;
             return Ok(Found { at, is_new: false });
         }
         let device_type = catalogue.normalise_type(&message.device_type).into_owned();
@@ -177,6 +198,7 @@ impl Interner {
             );
             return Err(Rejected::new(DeadLetterReason::UnknownUnit, detail));
         };
+        check(conversion, message.metric_value)?;
         let route = hash_text(&message.device_id);
         known.admit((route, hash_text(&message.metric_name)), settings)?;
         let location = message.location.as_deref();

@@ -32,7 +32,9 @@ impl Topic {
         let name = format!("test-{what}-{since}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let producer = KafkaProducer::open(&format!("kafka://{broker}/{name}"), &KafkaSettings::default()).unwrap();
         assert_eq!(producer.partitions().unwrap(), None);
-        assert_eq!(producer.make_topic(partitions, properties).unwrap(), partitions);
+        // Messages have times long past, which the brokers would remove at their next look.
+        let properties = [properties, &[("retention.ms", "-1")]].concat();
+        assert_eq!(producer.make_topic(partitions, &properties).unwrap(), partitions);
         Topic { name, broker, producer }
     }
 

@@ -92,12 +92,13 @@ pub fn run(arguments: &RecordArguments) -> anyhow::Result<ExitCode> {
     } else {
         println!(
             "{}: {} messages of {} partitions, {} to {}\nNext: write its title and what must come of it into case.toml, \
-             then `dataflow replay {name} --bless`",
+             then `dataflow replay {name} --folder {} --bless`",
             folder.display(),
             thousands(slice.messages),
             slice.partitions,
             short_time(first_ms),
-            short_time(last_ms)
+            short_time(last_ms),
+            arguments.folder.display()
         );
     }
     Ok(ExitCode::SUCCESS)

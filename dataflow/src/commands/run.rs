@@ -329,9 +329,12 @@ fn may_forget(url: &str, yes: bool) -> anyhow::Result<bool> {
         return Ok(true);
     }
     let held = format!("store {shown} holds {} states and {} incidents", thousands(states), thousands(incidents));
-    if yes || !std::io::stdin().is_terminal() {
+    if yes {
         eprintln!("{held}; --fresh forgets them");
         return Ok(true);
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(WrongUse(format!("{held}; --fresh forgets them, and nobody can be asked here: add --yes")).into());
     }
     ask(&format!("{held}. Forget them?"))
 }

@@ -140,6 +140,15 @@ impl Reader {
         self.partitions.iter_mut().map(|partition| partition.position(boundary_ms, &faults)).collect()
     }
 
+    /// How many offsets of this worker's partitions were read from these positions on.
+    pub fn read_behind(&self, positions: &[Position]) -> u64 {
+        let read = |position: &Position| {
+            let partition = self.partitions.iter().find(|partition| partition.number == position.partition);
+            partition.map_or(0, |partition| partition.next_offset().saturating_sub(position.offset).unsigned_abs())
+        };
+        positions.iter().map(read).sum()
+    }
+
     /// The lowest stamp that may still come: `None` when all partitions are finished.
     fn frontier_ms(&self) -> Option<i64> {
         let live = self.partitions.iter().filter(|partition| !partition.finished);

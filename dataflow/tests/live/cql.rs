@@ -92,7 +92,7 @@ fn scenarios_leave_the_same_tables_as_in_sqlite() {
     for name in ["poison", "duplicates", "late", "negative-time", "far-times", "huge-values"] {
         let source = format!("scenario:{name}");
         for store in ["sqlite:a.db", &stage.store] {
-            stage.output(&["-w", "2", "--source", &source, "--store", store, "--fresh", "--json"]);
+            stage.output(&["-w", "2", "--source", &source, "--store", store, "--fresh", "--yes", "--json"]);
         }
         stage.assert_same(name);
     }

@@ -78,6 +78,8 @@ pub fn measure(case: &Case, amount: Amount, kafka: Option<&Kafka>) -> anyhow::Re
     let settings = JobSettings::default();
     let topic = Arc::new(prepare::topic(amount)?);
     let all = prepare::expect(&topic, &settings);
+    // So many states at most are of devices that are still learned.
+    let learning = amount.devices as u64 * u64::from(MonitorConfig::default().warm_up_windows);
     let folder = Folder::new()?;
     let run = |source| run_messages(case, source, &settings, &folder);
     match case.source.layout() {
@@ -85,12 +87,17 @@ pub fn measure(case: &Case, amount: Amount, kafka: Option<&Kafka>) -> anyhow::Re
             let Kafka { url, settings } = kafka.context("a measurement from Kafka needs its topic")?;
             drop(topic);
             let bare = || Ended::open(url, settings)?.consume().context("could not read the topic");
-            around(amount.records, &bare, || run(Arc::new(Ended::open(url, settings)?)), |run| run.is(&all, case.stage))
+            around(
+                amount.records,
+                &bare,
+                || run(Arc::new(Ended::open(url, settings)?)),
+                |run| run.is(&all, case.stage, learning),
+            )
         }
         None => {
             let held = Arc::clone(&topic);
             let bare = || Ok(parse_bare(&topic, &settings));
-            around(amount.records, &bare, || run(held), |run| run.is(&all, case.stage))
+            around(amount.records, &bare, || run(held), |run| run.is(&all, case.stage, learning))
         }
         Some(layout) => {
             // Whatever is no reading on time never gets into the cache.
@@ -100,7 +107,7 @@ pub fn measure(case: &Case, amount: Amount, kafka: Option<&Kafka>) -> anyhow::Re
             drop(topic);
             let bare = || Ok(pass_bare(&partitions));
             let feed = Feed::Decoded(Arc::clone(&partitions));
-            around(messages, &bare, || run_part(case, feed, &settings), |run| run.is(&expected, case.stage))
+            around(messages, &bare, || run_part(case, feed, &settings), |run| run.is(&expected, case.stage, learning))
         }
     }
 }
@@ -112,7 +119,7 @@ struct Run {
 }
 
 impl Run {
-    fn is(&self, expected: &Expected, stage: Stage) -> bool {
+    fn is(&self, expected: &Expected, stage: Stage, learning: u64) -> bool {
         let totals = &self.totals;
         let seen = Expected {
             windowed: totals.windowed,
@@ -129,7 +136,9 @@ impl Run {
             *expected
         };
         let rows = self.rows.is_none_or(|rows| rows == [wanted.states, wanted.dead_lettered]);
-        seen == wanted && rows && (stage < Stage::Embedding || totals.embeddings_computed > 0)
+        // Nothing is embedded while devices are learned.
+        let is_embedded = expected.states <= learning || totals.embeddings_computed > 0;
+        seen == wanted && rows && (stage < Stage::Embedding || is_embedded)
     }
 }
 

@@ -57,6 +57,8 @@ pub struct Report {
     wall_s: f64,
     cpu_s: f64,
     read_now: u64,
+    /// Messages that were read behind the last checkpoint.
+    behind: u64,
     peak_rss_bytes: u64,
     /// Of readings and of states; measured on live sources only.
     delays: Option<(Quantiles, Quantiles)>,
@@ -126,6 +128,7 @@ impl Report {
             wall_s: outcome.wall.as_secs_f64(),
             cpu_s: cpu_seconds() - cpu_before_s,
             read_now: progress.records(),
+            behind: progress.behind_checkpoint(),
             written: progress.rows_written(),
             peak_rss_bytes: peak_rss_bytes(),
             delays: live.then(|| progress.delays.quantiles()),
@@ -159,6 +162,7 @@ impl Report {
             "peak_rss_bytes": self.peak_rss_bytes,
             "resume_window": self.resume_window_ms.map(format_ms),
             "records_read": self.read_now,
+            "records_behind_checkpoint": self.behind,
             "checkpoints": self.checkpoints,
             "finished": self.finished,
             "lost": self.lost,
@@ -202,6 +206,16 @@ fn minutes(ms: i64) -> String {
     if minutes >= 120 { format!("{} h {:02} min", minutes / 60, minutes % 60) } else { format!("{minutes} min") }
 }
 
+/// A delay in the unit that suits it.
+fn delay(ms: u64) -> String {
+    match ms {
+        0..10_000 => format!("{ms} ms"),
+        10_000..600_000 => format!("{} s", ms / 1_000),
+        600_000..172_800_000 => minutes(i64::try_from(ms).unwrap_or(i64::MAX)),
+        _ => format!("{} days", ms / 86_400_000),
+    }
+}
+
 fn short(ms: i64) -> String {
     format_ms(ms).replace('T', " ").trim_end_matches(":00Z").to_owned()
 }
@@ -238,7 +252,24 @@ impl fmt::Display for Report {
         )?;
         if !self.reasons.is_empty() {
             let reasons: Vec<String> = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
-            writeln!(f, "          dead letters: {}", reasons.join(", "))?;
+            let held: u64 = self.reasons.values().sum();
+            // Some were read behind the last checkpoint: the next start reads and counts them again.
+            let more = if held == totals.dead_lettered {
+                String::new()
+            } else {
+                format!(
+                    " (the store holds {held}: {} stand behind the last checkpoint)",
+                    held.abs_diff(totals.dead_lettered)
+                )
+            };
+            writeln!(f, "          dead letters: {}{more}", reasons.join(", "))?;
+        }
+        if self.behind > 0 {
+            writeln!(
+                f,
+                "          {} more in windows that are still open, stored already; the next start reads and counts them",
+                self.behind
+            )?;
         }
         if totals.late > totals.received() / 10 {
             writeln!(
@@ -257,8 +288,11 @@ impl fmt::Display for Report {
         if let Some((readings, states)) = self.delays.filter(|(readings, _)| readings.count > 0) {
             writeln!(
                 f,
-                "Delay     readings to row {} ms (99 %: {} ms), states after they may close {} ms (99 %: {} ms)",
-                readings.p50_ms, readings.p99_ms, states.p50_ms, states.p99_ms
+                "Delay     readings to row {} (99 %: {}), states after they may close {} (99 %: {})",
+                delay(readings.p50_ms),
+                delay(readings.p99_ms),
+                delay(states.p50_ms),
+                delay(states.p99_ms)
             )?;
         }
         if let Some(Counts { computed, cached }) = self.texts {

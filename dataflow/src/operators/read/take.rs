@@ -63,7 +63,9 @@ pub(super) fn take(
     let known = partition.known.count();
     let fits = bytes.len() <= settings.max_message_bytes;
     let usable = match fits.then(|| partition.interner.recall(bytes)).flatten() {
-        Some(recalled) => check_time(recalled.timestamp_ms, record.broker_ms, settings).map(|()| (recalled, false)),
+        Some(recalled) => check_time(recalled.timestamp_ms, record.broker_ms, settings)
+            .and_then(|()| partition.interner.entry(recalled.at).check(recalled.value))
+            .map(|()| (recalled, false)),
         None => decode(bytes, settings.max_message_bytes).and_then(|message| {
             let Message { timestamp_ms, metric_value: value, .. } = message;
             check_time(timestamp_ms, record.broker_ms, settings)?;

@@ -26,8 +26,12 @@ pub(super) struct Found {
 const RECOVERY_MS: i64 = 3_600_000;
 
 impl Found {
+    /// An incident that was known before the fault began is about something else.
     pub(super) fn belongs_to(&self, label: &Label) -> bool {
-        self.device_id == label.device_id && self.end_ms > label.start_ms && self.start_ms < label.end_ms + RECOVERY_MS
+        self.device_id == label.device_id
+            && self.end_ms > label.start_ms
+            && self.detected_ms >= label.start_ms
+            && self.start_ms < label.end_ms + RECOVERY_MS
     }
 
     pub(super) fn reason(&self) -> String {
