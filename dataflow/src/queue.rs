@@ -1,6 +1,7 @@
 //! The way out to the store: batches go in, tickets of durable ones come back. Workers never wait here.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -53,6 +54,7 @@ const ROWS_A_TRANSACTION: usize = 20_000;
 pub struct StoreThread {
     orders: SyncSender<Order>,
     failure: Arc<Mutex<Option<String>>>,
+    abandoned: Arc<AtomicBool>,
     thread: JoinHandle<Box<dyn Store>>,
 }
 
@@ -65,22 +67,29 @@ impl StoreThread {
         let (orders, inbox) = sync_channel::<Order>(WAITING_BATCHES);
         let failure = Arc::new(Mutex::new(None));
         let told = Arc::clone(&failure);
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let given_up = Arc::clone(&abandoned);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
             .spawn(move || {
-                if let Err(error) = serve(store.as_mut(), &mut outlets, &inbox) {
+                if let Err(error) = serve(store.as_mut(), &mut outlets, &inbox, &given_up) {
                     *told.lock().expect("no thread panics while it holds the failure") = Some(error);
                 }
                 store
             })
             .expect("the store's thread starts");
-        StoreThread { orders, failure, thread }
+        StoreThread { orders, failure, abandoned, thread }
     }
 
     /// A worker's end.
     pub fn client(&self) -> StoreClient {
         let (reply, replies) = channel();
         StoreClient { orders: self.orders.clone(), failure: Arc::clone(&self.failure), reply, replies, next_ticket: 0 }
+    }
+
+    /// A store that is away is not asked again: nobody waits for the answer any more.
+    pub fn abandon(&self) {
+        self.abandoned.store(true, Ordering::SeqCst);
     }
 
     /// Ends the thread after all clients are gone, and gives the store back.
@@ -100,7 +109,12 @@ impl StoreThread {
     }
 }
 
-fn serve(store: &mut dyn Store, outlets: &mut [Box<dyn Outlet>], inbox: &Receiver<Order>) -> Result<(), String> {
+fn serve(
+    store: &mut dyn Store,
+    outlets: &mut [Box<dyn Outlet>],
+    inbox: &Receiver<Order>,
+    abandoned: &AtomicBool,
+) -> Result<(), String> {
     let mut next = None;
     while let Some(order) = next.take().or_else(|| inbox.recv().ok()) {
         match order.work {
@@ -122,18 +136,18 @@ fn serve(store: &mut dyn Store, outlets: &mut [Box<dyn Outlet>], inbox: &Receive
                 }
                 outlets.iter_mut().for_each(|outlet| outlet.note(&rows));
                 let rows = newest_only(rows);
-                persist(|| store.write(&rows))?;
+                persist(abandoned, || store.write(&rows))?;
                 outlets.iter_mut().try_for_each(|outlet| outlet.tell())?;
                 for (reply, ticket) in replies {
                     let _ = reply.send(ticket); // a worker that ended no longer asks
                 }
             }
             Work::Checkpoint(checkpoint) => {
-                persist(|| store.write_checkpoint(&checkpoint))?;
+                persist(abandoned, || store.write_checkpoint(&checkpoint))?;
                 let _ = order.reply.send(order.ticket);
             }
             Work::Marks(marks) => {
-                persist(|| store.write_marks(&marks))?;
+                persist(abandoned, || store.write_marks(&marks))?;
                 let _ = order.reply.send(order.ticket);
             }
         }
@@ -145,7 +159,7 @@ fn serve(store: &mut dyn Store, outlets: &mut [Box<dyn Outlet>], inbox: &Receive
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Tries again what may pass by itself (a full disk, a locked file), with pauses that double from 100 ms to 5 s.
-fn persist(mut attempt: impl FnMut() -> Result<(), StoreError>) -> Result<(), String> {
+fn persist(abandoned: &AtomicBool, mut attempt: impl FnMut() -> Result<(), StoreError>) -> Result<(), String> {
     let began = Instant::now();
     let mut pause = Duration::from_millis(100);
     loop {
@@ -153,7 +167,13 @@ fn persist(mut attempt: impl FnMut() -> Result<(), StoreError>) -> Result<(), St
             Ok(()) => return Ok(()),
             Err(error) if error.is_passing() && began.elapsed() < PATIENCE => {
                 tracing::warn!(%error, retry_in_ms = pause.as_millis(), "the store refused, and is asked again");
-                std::thread::sleep(pause);
+                let again = Instant::now() + pause;
+                while Instant::now() < again {
+                    if abandoned.load(Ordering::SeqCst) {
+                        return Err(error.to_string());
+                    }
+                    std::thread::sleep(Duration::from_millis(20));
+                }
                 pause = (pause * 2).min(Duration::from_secs(5));
             }
             Err(error) if error.is_passing() => {

@@ -179,13 +179,17 @@ pub fn run_telling(
         }
     }
     shared.clients.lock().expect("no worker panics while it takes its client").clear();
-    let store = match thread.map(StoreThread::finish).transpose() {
-        Ok(store) => store,
-        Err(error) => bail!(error),
-    };
-    if let Some(error) = failure {
-        return Err(error);
+    if let (Some(thread), Some(_)) = (&thread, &failure) {
+        thread.abandon();
     }
+    let store = match (thread.map(StoreThread::finish).transpose(), failure) {
+        (Ok(store), None) => store,
+        (Ok(_), Some(error)) => return Err(error),
+        (Err(cause), None) => bail!(cause),
+        // Workers that had to give up do not know why the store kept them waiting.
+        (Err(cause), Some(error)) if error.to_string() == cause => bail!(cause),
+        (Err(cause), Some(error)) => bail!("{error}; the store: {cause}"),
+    };
     let stopped = outcomes.iter().any(|(status, ..)| *status == Status::Stopped);
     let lead =
         outcomes.into_iter().find_map(|(_, manifest, checkpoints)| manifest.map(|manifest| (manifest, checkpoints)));

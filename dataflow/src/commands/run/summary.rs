@@ -1,6 +1,7 @@
 //! What a person reads after a run, and what a machine does.
 
 mod found;
+mod times;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -24,6 +25,7 @@ use crate::progress::Progress;
 use crate::run::Outcome;
 
 use found::{Found, read_incidents};
+use times::{delay, minutes, short};
 
 /// How a run went.
 pub struct Report {
@@ -200,25 +202,6 @@ fn count_reasons(store: &mut dyn Store) -> anyhow::Result<BTreeMap<String, u64>>
 
 /// Incidents shown; the rest is counted.
 const SHOWN: usize = 25;
-
-fn minutes(ms: i64) -> String {
-    let minutes = ms / 60_000;
-    if minutes >= 120 { format!("{} h {:02} min", minutes / 60, minutes % 60) } else { format!("{minutes} min") }
-}
-
-/// A delay in the unit that suits it.
-fn delay(ms: u64) -> String {
-    match ms {
-        0..10_000 => format!("{ms} ms"),
-        10_000..600_000 => format!("{} s", ms / 1_000),
-        600_000..172_800_000 => minutes(i64::try_from(ms).unwrap_or(i64::MAX)),
-        _ => format!("{} days", ms / 86_400_000),
-    }
-}
-
-fn short(ms: i64) -> String {
-    format_ms(ms).replace('T', " ").trim_end_matches(":00Z").to_owned()
-}
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
