@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use connectors::Embedder;
-use model::{Aggregate, Catalogue, Incident, Row, Severity, StateView};
+use model::{Aggregate, Catalogue, DeviceType, Incident, Row, Severity, StateView};
 use serde::{Deserialize, Serialize};
 use udfs::{Monitor, MonitorConfig};
 
@@ -17,6 +17,9 @@ use crate::rows;
 use crate::rows::Judged;
 use crate::samples::Sample;
 use crate::settings::{Aggregation, TextKind};
+
+/// Number of a metric that no message brings.
+const DERIVED: u32 = u32::MAX;
 
 /// Event time between two rows of a device's profile.
 const PROFILE_EVERY_MS: i64 = 3_600_000;
@@ -129,14 +132,13 @@ impl DeviceState {
         self.windowed += u64::from(closed.readings);
         self.duplicate += u64::from(closed.duplicates);
         self.last_seen_ms = self.last_seen_ms.max(closed.last_ms);
-        let metrics = self.by_slot(&closed.metrics, directory);
-        let state = StateView {
-            start_ms,
-            width_ms: context.width_ms,
-            device_type: Catalogue::builtin().types.get(&self.place.device_type),
-            names: &self.names,
-            metrics: &metrics,
-        };
+        let mut metrics = self.by_slot(&closed.metrics, directory);
+        let device_type = Catalogue::builtin().types.get(&self.place.device_type);
+        if let Some(device_type) = device_type {
+            self.derive(device_type, &mut metrics);
+        }
+        let state =
+            StateView { start_ms, width_ms: context.width_ms, device_type, names: &self.names, metrics: &metrics };
         let judgement = self.monitor.observe(&context.config, &state);
         if judgement.severity.is_some() {
             self.anomalies += 1;
@@ -287,7 +289,13 @@ impl DeviceState {
             let slot = match hint {
                 Some(slot) => slot as usize,
                 None => self.numbers.iter().position(|number| number == metric).unwrap_or_else(|| {
-                    self.names.push(directory.metrics[*metric as usize].clone());
+                    let name = &directory.metrics[*metric as usize];
+                    // What was derived so far may be sent now.
+                    if let Some(slot) = self.names.iter().position(|known| known == name) {
+                        self.numbers[slot] = *metric;
+                        return slot;
+                    }
+                    self.names.push(name.clone());
                     self.numbers.push(*metric);
                     by_slot.push(None);
                     self.names.len() - 1
@@ -301,6 +309,19 @@ impl DeviceState {
             by_slot[slot] = Some(within_reach(*aggregate));
         }
         by_slot
+    }
+
+    /// Adds what follows from the metrics of a state by its type's formulas; what the device sends itself stays.
+    fn derive(&mut self, device_type: &DeviceType, metrics: &mut Vec<Option<Aggregate>>) {
+        for (name, aggregate) in udfs::derive(device_type, &self.names, metrics) {
+            let slot = self.names.iter().position(|known| *known == name).unwrap_or_else(|| {
+                self.names.push(name);
+                self.numbers.push(DERIVED);
+                metrics.push(None);
+                metrics.len() - 1
+            });
+            metrics[slot].get_or_insert(aggregate);
+        }
     }
 
     /// Counts incidents under their highest severity so far.

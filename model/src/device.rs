@@ -48,6 +48,8 @@ pub struct DeviceType {
     pub aliases: Vec<String>,
     /// Metrics by name.
     pub metrics: BTreeMap<String, MetricSpec>,
+    /// Metrics that follow from others, in the order of their names; `metrics` has them, too.
+    pub derived: Vec<DerivedSpec>,
     /// Rules in the order of the file.
     pub rules: Vec<RuleSpec>,
     /// Hash of metrics and rules: what is derived from a type (compiled rules) is remembered under it.
@@ -62,14 +64,36 @@ struct DeviceTypeFile {
     aliases: Vec<String>,
     #[serde(default, rename = "metric")]
     metrics: BTreeMap<String, MetricSpec>,
+    #[serde(default)]
+    derived: BTreeMap<String, DerivedFile>,
     #[serde(default, rename = "rule")]
     rules: Vec<RuleSpec>,
 }
 
+/// A derived metric as the file has it.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DerivedFile {
+    unit: String,
+    value: String,
+    when: Option<String>,
+    #[serde(default)]
+    difference: bool,
+}
+
 impl From<DeviceTypeFile> for DeviceType {
-    fn from(DeviceTypeFile { aliases, metrics, rules }: DeviceTypeFile) -> Self {
-        let content = hash_text(&format!("{metrics:?} {rules:?}"));
-        DeviceType { aliases, metrics, rules, content }
+    fn from(DeviceTypeFile { aliases, mut metrics, derived, rules }: DeviceTypeFile) -> Self {
+        let mut specs = Vec::with_capacity(derived.len());
+        for (name, DerivedFile { unit, value, when, difference }) in derived {
+            let spec = MetricSpec { unit, difference, kind: MetricKind::Derived, ..MetricSpec::default() };
+            metrics.insert(name.clone(), spec);
+            specs.push(DerivedSpec { name, value, when });
+        }
+        let mut content = format!("{metrics:?} {rules:?}");
+        if !specs.is_empty() {
+            content += &format!(" {specs:?}");
+        }
+        DeviceType { aliases, metrics, derived: specs, rules, content: hash_text(&content) }
     }
 }
 
@@ -90,10 +114,23 @@ pub enum MetricKind {
     Setpoint,
     /// What the controller asks for (a valve's position): an input of the models.
     Command,
+    /// Follows from other metrics by a formula: judged with the others together, and by no method alone.
+    Derived,
+}
+
+/// A metric that follows from others of the same state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DerivedSpec {
+    /// Its name, unique within the type.
+    pub name: String,
+    /// CEL expression over metric names: its value.
+    pub value: String,
+    /// CEL expression: there is a value only while it is true.
+    pub when: Option<String>,
 }
 
 /// One metric of a type.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MetricSpec {
     /// Canonical unit.

@@ -13,7 +13,7 @@ pub mod state;
 pub mod tables;
 pub mod time;
 
-pub use device::{Catalogue, DeviceType, MetricKind, MetricSpec, RuleSpec};
+pub use device::{Catalogue, DerivedSpec, DeviceType, MetricKind, MetricSpec, RuleSpec};
 pub use incident::{Contribution, Incident, IncidentStatus};
 pub use message::{DeadLetterReason, Message};
 pub use row::{Row, Value, Version};

@@ -206,6 +206,8 @@ impl Usual {
         let clip = match self.kind {
             MetricKind::Gauge | MetricKind::Counter => clip,
             MetricKind::Ambient | MetricKind::Status | MetricKind::Setpoint | MetricKind::Command => clip * 0.5,
+            // What it follows from is in the vector already.
+            MetricKind::Derived => return 0.0,
         };
         crate::z_score(value, self.level, self.spread).map_or(0.0, |score| score.clamp(-clip, clip))
     }

@@ -7,6 +7,7 @@
 mod baseline;
 mod config;
 pub mod consensus;
+mod derived;
 mod fingerprint;
 pub mod incidents;
 mod monitor;
@@ -23,6 +24,7 @@ use model::{Finding, MetricKind, Severity, StateView, Verdict};
 
 use baseline::{Baseline, Scale};
 pub use config::{ChangeConfig, MonitorConfig, Regressors, ResidualConfig};
+pub use derived::derive;
 pub use monitor::Monitor;
 pub use profile::{MetricStats, Profile};
 pub use rules::{RuleError, check_catalogue};

@@ -13,7 +13,7 @@ use model::{Catalogue, DeviceType, Finding, Method, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::{Broken, Detector, Evidence, Sample};
-use compile::{Condition, ExpressionError};
+pub(crate) use compile::{Condition, ExpressionError};
 
 /// Why a type's rules can't be used.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +21,9 @@ use compile::{Condition, ExpressionError};
 pub struct RuleError {
     /// The type.
     pub device_type: String,
-    /// The rule.
+    /// The rule, or the derived metric.
     pub rule: String,
-    /// `when` or `guard`.
+    /// `when` or `guard` of a rule, `formula of a derived metric`.
     pub part: &'static str,
     /// What is wrong with it.
     pub source: ExpressionError,
@@ -33,6 +33,12 @@ pub struct RuleError {
 pub fn check_catalogue(catalogue: &Catalogue) -> Result<(), RuleError> {
     for (name, device_type) in &catalogue.types {
         RuleSet::compile(name, device_type)?;
+        crate::derived::compile(device_type).map_err(|(rule, source)| RuleError {
+            device_type: name.clone(),
+            rule,
+            part: "formula of a derived metric",
+            source,
+        })?;
     }
     Ok(())
 }

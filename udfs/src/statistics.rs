@@ -174,7 +174,7 @@ impl Statistics {
         let config = sample.config;
         self.stuck.judge(start_ms, metrics, slots, config.stuck_after_windows, sample.warm, &mut stuck);
         let established = if sample.warm { config.warm_up_windows.max(1) } else { u32::MAX };
-        self.missing.judge(start_ms, metrics, config.missing_after_windows, established, &mut missing);
+        self.missing.judge(start_ms, metrics, slots, config.missing_after_windows, established, &mut missing);
         let (mut conditions, mut findings) = (Vec::new(), Vec::new());
         let mut add = |word: &str, slot: usize, since_ms: i64, finding: (f64, u32, u32, String)| {
             let (observed, length, limit, text) = finding;

@@ -122,7 +122,9 @@ impl Monitor {
 fn band_of(usual: &Usual, spreads: f64) -> Option<Band> {
     match usual.kind {
         MetricKind::Gauge | MetricKind::Counter => Band::of(spreads),
-        MetricKind::Ambient | MetricKind::Status | MetricKind::Setpoint | MetricKind::Command => None,
+        MetricKind::Ambient | MetricKind::Status | MetricKind::Setpoint | MetricKind::Command | MetricKind::Derived => {
+            None
+        }
     }
 }
 

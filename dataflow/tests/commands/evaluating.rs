@@ -100,7 +100,8 @@ fn air_handlers_are_scored_by_minute_and_day() {
     let day = |name: &str| found["day"][name].as_u64().unwrap();
     assert_eq!([day("tp"), day("fp"), day("fn"), day("tn")], [1, 0, 0, 2], "{found}");
     assert!(found["minute"]["f1"].as_f64().unwrap() > 0.9, "{found}");
-    let text = call(folder, "evaluate hvac hvac");
+    let text = call(folder, "evaluate hvac hvac --leave-one-out");
+    assert!(text.contains("Plenum, each file at the limit that is best for the others "), "{text}");
     assert!(text.contains("faulty: 2026-03-01 "), "{text}");
 }
 
@@ -120,4 +121,40 @@ fn a_folder_without_the_data_is_refused() {
         let said = call(folder, arguments);
         assert!(said.starts_with(&format!("exit 2\nerror: {problem}")), "{said}");
     }
+}
+
+#[test]
+fn what_follows_from_an_air_handlers_points_is_watched_too() {
+    let folder = folder();
+    let mut lines = String::new();
+    for minute in 0..70u32 {
+        let outdoor = if minute < 60 { 50.0 } else { 69.0 };
+        for (name, value) in [
+            ("supply_air_temp", 55.0 + noise(minute)),
+            ("mixed_air_temp", 65.0),
+            ("return_air_temp", 70.0),
+            ("outdoor_air_temp", outdoor),
+        ] {
+            lines += &format!(
+                "{{\"device_id\":\"AHU-1\",\"device_type\":\"AHU\",\"timestamp\":\"2026-03-02T{:02}:{:02}:00Z\",\
+                 \"metric_name\":\"{name}\",\"metric_value\":{value}}}\n",
+                minute / 60,
+                minute % 60
+            );
+        }
+    }
+    fs::write(folder.join("ahu.jsonl.zst"), zstd::encode_all(lines.as_bytes(), 1).unwrap()).unwrap();
+    run_job(folder, "ahu");
+    let profile = call(folder, "store dump --store sqlite:ahu.db --table device_profiles");
+    // A quarter of outdoor air while it is far from the return air; then nothing can be said.
+    let profile: Json = serde_json::from_str(profile.lines().find(|line| line.starts_with('{')).unwrap()).unwrap();
+    let stats = &profile["metric_stats"];
+    assert_eq!(
+        (&stats["outdoor_air_fraction"]["mean"], &stats["outdoor_air_fraction"]["std"]),
+        (&0.25.into(), &0.0.into()),
+        "{profile}"
+    );
+    let coil = stats["supply_minus_mixed"]["mean"].as_f64().unwrap();
+    assert!((-10.5..=-9.5).contains(&coil), "{profile}");
+    assert!(stats["supply_minus_mixed"]["min"].as_f64().unwrap() < coil, "{profile}");
 }

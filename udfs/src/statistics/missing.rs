@@ -1,7 +1,9 @@
 //! A missing metric: absent for far longer than it ever was, while the device goes on reporting.
 
-use model::Aggregate;
+use model::{Aggregate, MetricKind};
 use serde::{Deserialize, Serialize};
+
+use crate::baseline::Usual;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Absence {
@@ -41,12 +43,17 @@ impl Missing {
         &mut self,
         start_ms: i64,
         metrics: &[Option<Aggregate>],
+        usual: &[Usual],
         after: u32,
         established: u32,
         found: &mut Vec<MissingMetric>,
     ) {
         self.absences.resize(metrics.len(), Absence::default());
         for (slot, (absence, metric)) in self.absences.iter_mut().zip(metrics).enumerate() {
+            // What follows from others is absent with them, or because it says nothing just now.
+            if usual[slot].kind == MetricKind::Derived {
+                continue;
+            }
             let limit = after.max(absence.longest.saturating_mul(3));
             match metric {
                 Some(metric) => {

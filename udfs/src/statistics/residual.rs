@@ -114,7 +114,7 @@ fn is_input(kind: MetricKind) -> bool {
 /// What the device does, and so what it can be blamed for: not what it was asked to do. Nor the weather, unless it is all that
 /// tells a wrong command.
 fn is_judged(kind: MetricKind, regressors: Regressors) -> bool {
-    matches!(kind, MetricKind::Gauge | MetricKind::Counter)
+    matches!(kind, MetricKind::Gauge | MetricKind::Counter | MetricKind::Derived)
         || (kind == MetricKind::Ambient && regressors == Regressors::Inputs)
 }
 
