@@ -298,7 +298,7 @@ impl Residuals {
             self.choose_inputs(config, usual);
         }
         let normal = normal && self.phase == Phase::Quiet;
-        let row = self.regressors(values, usual);
+        let mut row = self.regressors(values, usual);
         let size = OWN + self.inputs.len();
         let quiet = self.score < self.limit;
         for ((model, usual), value) in self.models.iter_mut().zip(usual).zip(values) {
@@ -309,7 +309,8 @@ impl Residuals {
             let scaled = (value - origin) / unit;
             if normal && (!model.lags[1].is_nan() || config.regressors == Regressors::Inputs) {
                 if !config.hold_warm_up {
-                    model.add(&row_of(row, model.lags, config.regressors)[..size], scaled);
+                    put_lags(&mut row, model.lags, config.regressors);
+                    model.add(&row[..size], scaled);
                 }
                 if quiet && !self.frozen && !model.beta.is_empty() {
                     if !config.hold_warm_up {
@@ -335,10 +336,9 @@ impl Residuals {
     }
 }
 
-/// A state's regressors for one metric: its lags in front of what all metrics share.
-fn row_of(mut row: [f64; MAX], lags: [f64; 2], regressors: Regressors) -> [f64; MAX] {
+/// Puts one metric's lags in front of the regressors that all metrics share.
+fn put_lags(row: &mut [f64; MAX], lags: [f64; 2], regressors: Regressors) {
     if regressors != Regressors::Inputs {
         (row[0], row[1]) = (lags[0], lags[1]);
     }
-    row
 }

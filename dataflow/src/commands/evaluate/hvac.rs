@@ -55,7 +55,7 @@ impl Score {
 }
 
 /// Columns as the catalogue's metrics of an air handler: the end of the column's name, the metric, its unit.
-const COLUMNS: [(&str, &str, &str); 21] = [
+const COLUMNS: [(&str, &str, &str); 19] = [
     ("Supply Air Temperature", "supply_air_temp", "°F"),
     ("Supply Air Temperature Set Point", "supply_air_temp_setpoint", "°F"),
     ("Supply Air Temperature Heating Set Point", "heating_setpoint", "°F"),
@@ -75,8 +75,6 @@ const COLUMNS: [(&str, &str, &str); 21] = [
     ("Supply Air Duct Static Pressure Set Point", "static_pressure_setpoint", "psi"),
     ("Supply Air Duct Static Pressure", "static_pressure", "psi"),
     ("Occupancy Mode Indicator", "occupancy_status", "0/1"),
-    ("Zone Air Temperature", "zone_air_temp", "°F"),
-    ("Zone Temperature", "zone_air_temp", "°F"),
 ];
 
 /// Reads `day_labels.csv` and the units' files that it names and the folder holds.

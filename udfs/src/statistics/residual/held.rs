@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::root::Wanderer;
-use super::{Mode, Phase, Residuals, is_judged, row_of};
+use super::{Mode, Phase, Residuals, is_judged, put_lags};
 use crate::baseline::Usual;
 use crate::{Regressors, ResidualConfig};
 
@@ -88,7 +88,7 @@ impl Residuals {
     fn fit_held(&mut self, config: &ResidualConfig, usual: &[Usual], rows: &[Vec<f64>]) {
         let size = super::OWN + self.inputs.len();
         for row in rows {
-            let regressors = self.regressors(row, usual);
+            let mut regressors = self.regressors(row, usual);
             for ((model, usual), value) in self.models.iter_mut().zip(usual).zip(row) {
                 let (origin, unit) = model.scale(usual);
                 if value.is_nan() || unit <= 0.0 || !is_judged(usual.kind, config.regressors) {
@@ -96,7 +96,8 @@ impl Residuals {
                 }
                 let scaled = (value - origin) / unit;
                 if !model.lags[1].is_nan() || config.regressors == Regressors::Inputs {
-                    model.add(&row_of(regressors, model.lags, config.regressors)[..size], scaled);
+                    put_lags(&mut regressors, model.lags, config.regressors);
+                    model.add(&regressors[..size], scaled);
                 }
                 model.lags = [scaled, model.lags[0]];
             }
