@@ -123,7 +123,7 @@ pub struct ChangeConfig {
     pub slow: f64,
     /// One residual counts at most so many deviations.
     pub clip: f64,
-    /// Difference in its own deviations above which a metric begins to move; infinite: changes are not looked for.
+    /// Difference in its own deviations above which a metric begins to move; 0: changes are not looked for.
     pub on: f64,
     /// Difference below which all have settled.
     pub off: f64,
@@ -135,15 +135,7 @@ pub struct ChangeConfig {
 
 impl Default for ChangeConfig {
     fn default() -> Self {
-        ChangeConfig {
-            fast: 0.2,
-            slow: 0.03,
-            clip: 4.0,
-            on: f64::INFINITY,
-            off: 2.0,
-            confirm_windows: 2,
-            apart_windows: 30,
-        }
+        ChangeConfig { fast: 0.2, slow: 0.03, clip: 4.0, on: 0.0, off: 2.0, confirm_windows: 2, apart_windows: 30 }
     }
 }
 

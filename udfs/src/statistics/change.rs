@@ -56,7 +56,7 @@ impl Changes {
 
     /// Takes a state in.
     pub fn see(&mut self, config: &ChangeConfig, values: &[f64]) -> Option<Change> {
-        if config.on.is_infinite() {
+        if config.on <= 0.0 {
             return None;
         }
         self.since = self.since.saturating_add(1);
