@@ -48,7 +48,7 @@ fn a_slice_of_a_recording_becomes_a_case() {
         expect![[r#"
             exit 0
             cases/fan-stops: 146 messages of 2 partitions, 2026-03-02 09:00:00.027 to 2026-03-02 09:04:00.095
-            Next: write its title and what must come of it into case.toml, then `dataflow replay fan-stops --bless`
+            Next: write its title and what must come of it into case.toml, then `dataflow replay fan-stops --folder cases --bless`
         "#]],
     );
     let cases = folder.join("cases");
