@@ -166,22 +166,20 @@ pub struct RuleSpec {
     pub when: String,
     /// CEL expression: the rule applies only while it is true.
     pub guard: Option<String>,
-    /// Windows in a row that must breach before the rule reports.
-    #[serde(default = "one_window")]
-    pub confirm_windows: u32,
-    /// Windows after the guard became true in which the rule does not apply.
+    /// Minutes for which it must be breached, window by window, before it reports; at least one window.
     #[serde(default)]
-    pub settle_windows: u32,
+    pub confirm_minutes: u32,
+    /// Minutes after the guard became true in which the rule does not apply.
+    #[serde(default)]
+    pub settle_minutes: u32,
     /// The metrics to show, the one it is about first.
     pub metrics: Vec<String>,
+    /// Where it comes from: a standard, a public collection of rules.
+    pub source: Option<String>,
 }
 
 fn one() -> f64 {
     1.0
-}
-
-fn one_window() -> u32 {
-    1
 }
 
 /// `canonical = sent * scale + offset`.

@@ -27,7 +27,7 @@ pub use config::{ChangeConfig, MonitorConfig, Regressors, ResidualConfig};
 pub use derived::derive;
 pub use monitor::Monitor;
 pub use profile::{MetricStats, Profile};
-pub use rules::{RuleError, check_catalogue};
+pub use rules::{RuleError, check_catalogue, rule_inputs};
 pub use statistics::{Rare, Rarity, View};
 pub use tail::Tail;
 pub use z_score::z_score;

@@ -43,6 +43,12 @@ pub fn check_catalogue(catalogue: &Catalogue) -> Result<(), RuleError> {
     Ok(())
 }
 
+/// The metrics that a rule of a type needs; `None` where the type has no such rule or it can't be used.
+pub fn rule_inputs(device_type: &DeviceType, id: &str) -> Option<Vec<String>> {
+    let rules = RuleSet::compile("", device_type).ok()?.rules;
+    rules.into_iter().find(|rule| rule.id == id).map(|rule| rule.inputs)
+}
+
 /// The compiled rules of a type.
 #[derive(Debug)]
 struct RuleSet {
@@ -55,8 +61,8 @@ struct Rule {
     id: String,
     description: String,
     severity: Severity,
-    confirm_windows: u32,
-    settle_windows: u32,
+    confirm_minutes: u32,
+    settle_minutes: u32,
     when: Condition,
     guard: Option<Condition>,
     /// Metrics by the program's inputs.
@@ -91,8 +97,8 @@ impl RuleSet {
                 id: spec.id.clone(),
                 description: spec.description.clone(),
                 severity: spec.severity,
-                confirm_windows: spec.confirm_windows.max(1),
-                settle_windows: spec.settle_windows,
+                confirm_minutes: spec.confirm_minutes,
+                settle_minutes: spec.settle_minutes,
                 when,
                 guard,
                 inputs,
@@ -190,6 +196,9 @@ impl Detector for Rules {
                 gravest = Some(Broken { severity, metric: metric.to_owned(), text: text() });
             }
         };
+        let width_ms = u64::try_from(sample.state.width_ms).unwrap_or(0).max(1);
+        let windows =
+            |minutes: u32| u32::try_from((u64::from(minutes) * 60_000).div_ceil(width_ms)).unwrap_or(u32::MAX);
         for ((rule, places), run) in bound.rules.rules.iter().zip(&bound.inputs).zip(&mut self.runs) {
             let present = places.as_ref().is_some_and(|places| {
                 places.len() <= values.len()
@@ -210,7 +219,7 @@ impl Detector for Rules {
                 continue;
             }
             run.guarded = run.guarded.saturating_add(1);
-            if run.guarded <= rule.settle_windows || !rule.when.holds(&values) {
+            if run.guarded <= windows(rule.settle_minutes) || !rule.when.holds(&values) {
                 run.breached = 0;
                 continue;
             }
@@ -222,7 +231,7 @@ impl Detector for Rules {
                 continue;
             }
             let earliest = |known: Option<i64>| Some(known.map_or(run.since_ms, |known_ms| known_ms.min(run.since_ms)));
-            if run.breached < rule.confirm_windows {
+            if run.breached < windows(rule.confirm_minutes).max(1) {
                 pending_ms = earliest(pending_ms);
                 continue;
             }

@@ -8,6 +8,7 @@ mod graph;
 mod hvac;
 mod input;
 mod nab;
+mod openfdd;
 mod plot;
 mod published;
 mod reference;
@@ -38,7 +39,8 @@ pub const EXAMPLES: &str = "Examples:
 A folder holds
   skab   tables \"datetime;...;anomaly;changepoint\", in folders or not (github.com/waico/SKAB)
   nab    labels/combined_windows.json and the tables that it names, beside labels or under data (github.com/numenta/NAB)
-  hvac   day_labels.csv (file,date,ground_truth) and the units' tables (LBNL data for fault detection, air handlers)";
+  hvac   day_labels.csv (file,date,ground_truth) and the units' tables (LBNL data for fault detection, air handlers)
+  openfdd  oracle_cases.jsonl, a case a line (github.com/bbartling/open-fdd)";
 
 /// Kinds of labelled data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -49,6 +51,8 @@ pub enum Kind {
     Nab,
     /// Air handlers, faults by day
     Hvac,
+    /// Cases of rules, an hour or two each
+    Openfdd,
 }
 
 /// Arguments of `evaluate`.
@@ -114,6 +118,7 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<ExitCode> {
         Kind::Skab => include_str!("evaluate/skab.toml"),
         Kind::Nab => include_str!("evaluate/nab.toml"),
         Kind::Hvac => include_str!("evaluate/hvac.toml"),
+        Kind::Openfdd => include_str!("evaluate/openfdd.toml"),
     };
     let table = text.parse().expect("the built-in configuration is TOML");
     let config = config::from_table_and_flags("configuration of the evaluation", table, &set_flags(&arguments.set)?)
@@ -123,6 +128,7 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<ExitCode> {
         Kind::Skab => skab(&arguments.folder, &config, &plots, arguments.leave_one_out)?,
         Kind::Nab => nab(&arguments.folder, &config, &plots)?,
         Kind::Hvac => hvac(&arguments.folder, &config, &plots, arguments.leave_one_out)?,
+        Kind::Openfdd => openfdd::report(&arguments.folder, &config)?,
     };
     if arguments.json {
         println!("{}", json_pretty(&report.json));

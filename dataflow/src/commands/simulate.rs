@@ -256,10 +256,20 @@ pub fn run(arguments: &SimulateArguments) -> anyhow::Result<ExitCode> {
         options.start_ms = crate::clock::now_ms();
     }
     let mut simulator = Simulator::new(&fleet, &options).map_err(wrong)?;
+    let labels_path = arguments
+        .labels
+        .clone()
+        .or_else(|| (arguments.to != "-" && topic.is_none()).then(|| labels_of(Path::new(&arguments.to))));
+    let write_labels = |simulator: &Simulator| -> anyhow::Result<()> {
+        if let Some(path) = &labels_path {
+            simulator.write_labels(path).with_context(|| format!("could not write labels {}", path.display()))?;
+        }
+        Ok(())
+    };
     let pace = write::Pace { rate: arguments.rate, show: !arguments.json };
     let to_stdout = arguments.to == "-";
     let Some(tally) = (if let Some(producer) = &topic {
-        Some(send::to_kafka(&mut simulator, &options, producer, pace, arguments.live)?)
+        Some(send::to_kafka(&mut simulator, &options, producer, pace, arguments.live, &write_labels)?)
     } else if to_stdout {
         write::to_stdout(&mut simulator, &options, pace)?
     } else {
@@ -267,13 +277,7 @@ pub fn run(arguments: &SimulateArguments) -> anyhow::Result<ExitCode> {
     }) else {
         return Ok(ExitCode::from(141)); // the reader went away, as shells have it
     };
-    let labels_path = arguments
-        .labels
-        .clone()
-        .or_else(|| (!to_stdout && topic.is_none()).then(|| labels_of(Path::new(&arguments.to))));
-    if let Some(path) = &labels_path {
-        simulator.write_labels(path).with_context(|| format!("could not write labels {}", path.display()))?;
-    }
+    write_labels(&simulator)?;
     let summary = Summary {
         arguments,
         options: &options,

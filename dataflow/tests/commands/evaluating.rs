@@ -158,3 +158,35 @@ fn what_follows_from_an_air_handlers_points_is_watched_too() {
     assert!((-10.5..=-9.5).contains(&coil), "{profile}");
     assert!(stats["supply_minus_mixed"]["min"].as_f64().unwrap() < coil, "{profile}");
 }
+
+#[test]
+fn a_rule_is_right_wrong_or_not_applicable() {
+    let folder = folder();
+    let case = |rule: &str, scenario: &str, column: &str, role: &str, value: &str, fault: &str| {
+        let rows: Vec<String> = (0..24)
+            .map(|row| format!(r#"["2026-01-05T{:02}:{:02}:00Z","70","{value}","1"]"#, 12 + row / 12, row % 12 * 5))
+            .collect();
+        format!(
+            r#"{{"rule":"{rule}","scenario":"{scenario}","roles":{{"oa_t":"outside-air-temp","{column}":"{role}","fan":"fan-status"}},"header":["timestamp_utc","oa_t","{column}","fan"],"rows":[{}],"expected":{{"any_fault":{fault}}}}}"#,
+            rows.join(",")
+        )
+    };
+    let damper = |scenario, value, fault| case("ECON-1", scenario, "damper", "outside-air-damper", value, fault);
+    let lines = [
+        damper("fault", "0.0", "true"),
+        damper("normal", "0.4", "false"),
+        damper("wrongly_labelled", "0.4", "true"),
+        damper("unlabelled", "0.4", "null"),
+        case("ECON-1", "missing_required_role", "sp", "discharge-air-temp-sp", "55", "false"),
+        case("NOBODY-1", "fault", "sp", "discharge-air-temp-sp", "55", "true"),
+    ];
+    fs::create_dir_all(folder.join("openfdd")).unwrap();
+    fs::write(folder.join("openfdd/oracle_cases.jsonl"), lines.join("\n")).unwrap();
+    let found = json("evaluate openfdd openfdd --json");
+    let expected = serde_json::json!({"right": 2, "wrong": 1, "not_applicable": 2, "unlabelled": 1});
+    assert_eq!(found["openfdd"], expected);
+    let text = call(folder, "evaluate openfdd openfdd");
+    assert!(text.contains("ECON-1 wrongly_labelled") && text.contains("economizer_closed"), "{text}");
+    let none = call(folder, "evaluate openfdd nowhere");
+    assert!(none.starts_with("exit 2\nerror: folder nowhere has no oracle_cases.jsonl; see"), "{none}");
+}

@@ -10,11 +10,12 @@ fn the_built_in_catalogue_has_all_metrics_and_rules() {
         .collect();
     expect![[r#"
         air_compressor 14 metrics 7 rules
-        air_handling_unit 22 metrics 0 rules
-        chiller 15 metrics 8 rules
+        air_handling_unit 22 metrics 7 rules
+        chiller 17 metrics 10 rules
         cooling_tower 14 metrics 5 rules
         makeup_air_unit 14 metrics 6 rules
-        rooftop_unit 14 metrics 7 rules"#]]
+        rooftop_unit 14 metrics 7 rules
+        vav_box 9 metrics 5 rules"#]]
     .assert_eq(&counts.join("\n"));
 }
 

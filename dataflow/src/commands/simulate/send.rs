@@ -23,12 +23,13 @@ pub(super) fn to_kafka(
     producer: &KafkaProducer,
     pace: Pace,
     live: bool,
+    write_labels: &dyn Fn(&Simulator) -> anyhow::Result<()>,
 ) -> anyhow::Result<Tally> {
     let bar = bar(options, pace.show);
     let began = Instant::now();
     let mut told = Instant::now();
     let mut messages: Vec<SimulatedMessage> = Vec::new();
-    let mut sent = 0u64;
+    let (mut sent, mut labelled) = (0u64, 0);
     while simulator.next_batch(&mut messages) {
         for message in &messages {
             #[expect(clippy::cast_precision_loss, reason = "only a pace")]
@@ -48,6 +49,12 @@ pub(super) fn to_kafka(
                 eprintln!("{} messages sent after {} s", thousands(sent), began.elapsed().as_secs());
                 told = Instant::now();
             }
+        }
+        // Who sends as time goes by is often stopped before the end.
+        let labels = simulator.labels().len();
+        if live && labels > labelled {
+            labelled = labels;
+            write_labels(simulator)?;
         }
         let done_ms = simulator.simulated_until_ms() - options.start_ms;
         bar.set_position(u64::try_from(done_ms / 1_000).unwrap_or(0));
