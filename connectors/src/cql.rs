@@ -163,10 +163,11 @@ impl CqlStore {
         }
     }
 
-    async fn clear_all(link: &Link, epoch: i64) -> Result<(), StoreError> {
+    async fn clear_all(link: &Link, epoch: i64, kept: &[&str]) -> Result<(), StoreError> {
         bookkeeping::clear(link, epoch).await?;
         let data = TABLES.iter().map(|table| table.name);
-        for table in data.chain(["checkpoint_parts", "idle_marks", "controls"]) {
+        let tables = data.chain(["checkpoint_parts", "idle_marks", "controls"]);
+        for table in tables.filter(|table| !kept.contains(table)) {
             let table = link.table(table);
             // To truncate costs the servers some hundred milliseconds, whatever there is, and seconds when they are busy.
             if link.rows("clear", format!("SELECT * FROM {table} LIMIT 1"), ()).await?.rows_num() > 0 {
@@ -301,16 +302,26 @@ impl Store for CqlStore {
     }
 
     fn clear(&mut self) -> Result<(), StoreError> {
+        self.clear_but(&[])
+    }
+
+    fn clear_results(&mut self) -> Result<(), StoreError> {
+        self.clear_but(&["controls"])
+    }
+}
+
+impl CqlStore {
+    fn clear_but(&mut self, kept: &[&str]) -> Result<(), StoreError> {
         // It remembers what is about to go.
         self.writer = None;
         if let Some(lease) = &self.lease {
-            return self.wait(Self::clear_all(&self.link, lease.epoch));
+            return self.wait(Self::clear_all(&self.link, lease.epoch, kept));
         }
         // Held for the time of clearing, so that no job starts on half a store.
         let owner = LeaseOwner::this_process(0);
         self.wait(async {
             let lease = lease::acquire(&self.link, &owner).await?;
-            let cleared = Self::clear_all(&self.link, lease.epoch).await;
+            let cleared = Self::clear_all(&self.link, lease.epoch, kept).await;
             lease.release(&self.link).await.and(cleared)
         })
     }

@@ -362,6 +362,12 @@ pub trait Store: Send {
     /// # Errors
     /// [`StoreError::Held`] while another live job holds the store; otherwise if the store fails.
     fn clear(&mut self) -> Result<(), StoreError>;
+
+    /// Removes everything but the controls: what people asked for can't be made again from a source.
+    ///
+    /// # Errors
+    /// As [`Store::clear`].
+    fn clear_results(&mut self) -> Result<(), StoreError>;
 }
 
 /// Makes a vector of a state's metric vector.

@@ -203,12 +203,23 @@ impl Store for SqliteStore {
     }
 
     fn clear(&mut self) -> Result<(), StoreError> {
+        self.clear_but(&[])
+    }
+
+    fn clear_results(&mut self) -> Result<(), StoreError> {
+        self.clear_but(&["controls"])
+    }
+}
+
+impl SqliteStore {
+    fn clear_but(&mut self, kept: &[&str]) -> Result<(), StoreError> {
         // Held for the time of clearing, so that no job starts on half a store; a lease of our own stays.
         let _lock = match self.lease {
             Some(_) => None,
             None => Some(lease::lock(&self.connection, &self.path)?),
         };
-        bookkeeping::clear(&mut self.connection).map_err(|cause| failure::of_sqlite("clear", &self.path, cause))?;
+        bookkeeping::clear(&mut self.connection, kept)
+            .map_err(|cause| failure::of_sqlite("clear", &self.path, cause))?;
         if let Err(error) = self.connection.execute_batch("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)") {
             // The rows are gone; only the file keeps its size.
             tracing::warn!(store = %self.path.display(), %error, "could not shrink the cleared store");

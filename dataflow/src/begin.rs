@@ -7,6 +7,7 @@ use anyhow::{Context as _, bail};
 use connectors::{Checkpoint, Extent, IdleMark, Live, Store};
 
 use crate::checkpoint::{LAYOUT, Manifest, Position, Start, judged_ms};
+use crate::controls::Controls;
 use crate::job::JobConfig;
 use crate::ledger::Totals;
 use crate::settings::Begin;
@@ -17,11 +18,17 @@ pub struct Settled {
     pub checkpoint: Option<Checkpoint>,
     /// All idle marks, durable already.
     pub marks: Vec<IdleMark>,
+    /// What people asked for.
+    pub controls: Controls,
     /// Offsets that are gone before they were read, and that the settings accept; counted at this start.
     pub lost: u64,
 }
 
-/// Completes what the store holds to a start on the topic as it is now; for recordings nothing changes.
+/// A run has begun a recording; it says nothing of how far.
+const BEGUN: IdleMark = IdleMark { partition: IdleMark::TO_COME, offset: 0, watermark_ms: i64::MIN };
+
+/// Completes what the store holds to a start on the topic as it is now; of recordings it is only written down that they
+/// are begun.
 ///
 /// # Errors
 /// When the topic can't be asked, the store can't be written, or messages are gone and the settings do not accept it.
@@ -31,7 +38,13 @@ pub fn settle(
     checkpoint: Option<Checkpoint>,
     mut marks: Vec<IdleMark>,
 ) -> anyhow::Result<Settled> {
-    let Some(live) = config.source.live() else { return Ok(Settled { checkpoint, marks, lost: 0 }) };
+    let is_live = config.source.live().is_some();
+    let controls = Controls::load(store, is_live, checkpoint.is_some(), &marks)?;
+    let Some(live) = config.source.live() else {
+        // From here on windows may be judged: durable before the first one is.
+        store.write_marks(&[BEGUN]).context("could not write down that the recording is begun")?;
+        return Ok(Settled { checkpoint, marks, controls, lost: 0 });
+    };
     let extents = live.extents().context("could not learn what the topic holds")?;
     let stored = Start::decode(checkpoint.clone(), Vec::new())?.manifest;
     let GoneOn { manifest, lost, begun } = match &stored {
@@ -43,7 +56,7 @@ pub fn settle(
         marks.extend(begun);
     }
     if stored.as_ref().is_some_and(|(_, stored)| *stored == manifest) {
-        return Ok(Settled { checkpoint, marks, lost });
+        return Ok(Settled { checkpoint, marks, controls, lost });
     }
     let checkpoint = Checkpoint {
         id: stored.map_or(1, |(id, _)| id + 1),
@@ -51,7 +64,7 @@ pub fn settle(
         parts: checkpoint.map(|checkpoint| checkpoint.parts).unwrap_or_default(),
     };
     store.write_checkpoint(&checkpoint).context("could not write down where to start")?;
-    Ok(Settled { checkpoint: Some(checkpoint), marks, lost })
+    Ok(Settled { checkpoint: Some(checkpoint), marks, controls, lost })
 }
 
 /// The first start on this topic.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use connectors::{Checkpoint, IdleMark};
 use serde::{Deserialize, Serialize};
 
+use crate::controls::Controls;
 use crate::detect::DeviceState;
 use crate::ledger::Totals;
 
@@ -41,7 +42,7 @@ pub struct Manifest {
 }
 
 /// The layout written now.
-pub const LAYOUT: u32 = 3;
+pub const LAYOUT: u32 = 4;
 
 /// What a run starts from.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +53,8 @@ pub struct Start {
     pub devices: Vec<DeviceState>,
     /// Idle marks.
     pub marks: Vec<IdleMark>,
+    /// What people asked for.
+    pub controls: Controls,
 }
 
 /// A checkpoint can't be used.
@@ -102,7 +105,7 @@ impl Start {
             let part: Vec<DeviceState> = bincode::deserialize(bytes).map_err(failed(name))?;
             devices.extend(part);
         }
-        Ok(Start { manifest: Some((id, manifest)), devices, marks })
+        Ok(Start { manifest: Some((id, manifest)), devices, marks, controls: Controls::default() })
     }
 
     /// T, or `i64::MIN` for a first start.

@@ -1,5 +1,7 @@
 //! A device as the job keeps it: its names and slots, its monitor, its totals; and what a closed window makes of it.
 
+mod feedback;
+
 use std::sync::Arc;
 
 use connectors::Embedder;
@@ -7,6 +9,7 @@ use model::{Aggregate, Catalogue, DeviceType, Incident, Row, Severity, StateView
 use serde::{Deserialize, Serialize};
 use udfs::{Monitor, MonitorConfig};
 
+use crate::controls::Standing;
 use crate::directory::{Directory, Place};
 use crate::distinct::distinct;
 use crate::embeddings::Embeddings;
@@ -17,6 +20,7 @@ use crate::rows;
 use crate::rows::Judged;
 use crate::samples::Sample;
 use crate::settings::{Aggregation, TextKind};
+use feedback::Mark;
 
 /// Number of a metric that no message brings.
 const DERIVED: u32 = u32::MAX;
@@ -52,6 +56,10 @@ pub struct DeviceState {
     profile_written_ms: i64,
     open: Vec<(String, i64, Severity)>,
     recent: Recent,
+    /// What people said of its open incidents.
+    marks: Vec<Mark>,
+    /// It falls silent in no window before.
+    silent_from_ms: i64,
     #[serde(skip)]
     numbers: Vec<u32>,
     #[serde(skip)]
@@ -74,6 +82,8 @@ pub struct Context {
     pub embedder: Option<Box<dyn Embedder>>,
     /// Makes vectors of texts, later on the rows' way; then there is no other embedder.
     pub texts: Option<Arc<Embeddings>>,
+    /// What people asked for.
+    pub standing: Standing,
 }
 
 impl DeviceState {
@@ -94,6 +104,8 @@ impl DeviceState {
             profile_written_ms: i64::MIN,
             open: Vec::new(),
             recent: Recent::default(),
+            marks: Vec::new(),
+            silent_from_ms: i64::MIN,
             numbers: Vec::new(),
             hints: Vec::new(),
         }
@@ -107,11 +119,6 @@ impl DeviceState {
     /// Gives the metrics their numbers on this worker after a restart.
     pub fn renumber(&mut self, directory: &mut Directory) {
         self.numbers = self.names.iter().map(|name| directory.metric(name)).collect();
-    }
-
-    /// Start of the window whose absence makes the device silent.
-    pub fn silent_due_ms(&self, context: &Context) -> Option<i64> {
-        self.monitor.silent_due_ms(&context.config, context.width_ms)
     }
 
     /// Judges a closed window and makes its rows.
@@ -139,6 +146,8 @@ impl DeviceState {
         }
         let state =
             StateView { start_ms, width_ms: context.width_ms, device_type, names: &self.names, metrics: &metrics };
+        let maintenance = self.maintenance(context, start_ms).map(|maintenance| maintenance.note.clone());
+        self.monitor.set_maintenance(maintenance.is_some());
         let judgement = self.monitor.observe(&context.config, &state);
         if judgement.severity.is_some() {
             self.anomalies += 1;
@@ -198,9 +207,11 @@ impl DeviceState {
                 directory,
             );
         }
-        for incident in &judgement.incidents {
+        let further = self.mark(&judgement.incidents, maintenance);
+        for incident in judgement.incidents.iter().chain(&further) {
             out.push(rows::incident(self, incident, start_ms, context.width_ms));
         }
+        self.forget_marks();
         out.push(rows::statistics(self, start_ms));
         let hour_ms = start_ms.div_euclid(PROFILE_EVERY_MS);
         if hour_ms != self.profile_written_ms {

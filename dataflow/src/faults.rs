@@ -49,6 +49,12 @@ pub struct Faults {
     pub ungated: bool,
     /// Silent devices are noticed beyond the newest window that has readings.
     pub silent_for_ever: bool,
+    /// What people asked for is used before it is durable.
+    pub place_early: bool,
+    /// A word on an incident is written into its row before the row is durable.
+    pub settle_early: bool,
+    /// A checkpoint does not wait until such words are in the rows.
+    pub cut_unsettled: bool,
     /// The write operator lets go of its capability before the store has answered.
     pub drop_capability_early: bool,
 }

@@ -6,6 +6,7 @@
 mod grow;
 mod idle;
 mod lead;
+mod people;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -17,6 +18,7 @@ use timely::worker::Worker;
 use udfs::MonitorConfig;
 
 use crate::checkpoint::{Manifest, Start, WorkerPart};
+use crate::controls::Standing;
 use crate::detect::Context;
 use crate::embeddings::Embeddings;
 use crate::faults::Faults;
@@ -33,6 +35,7 @@ use grow::{Ahead, Grown};
 use idle::Idle;
 pub use idle::{LivePartition, Watermarks};
 use lead::{Lead, say};
+use people::People;
 
 /// What workers tell worker 0.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -160,6 +163,7 @@ impl Job {
             corrected_for_ms: config.settings.corrected_for_ms().filter(|_| config.store_rows),
             embedder: config.embedder.map(|make| make()),
             texts: config.texts.clone(),
+            standing: Standing::resume(&start.controls.placed, start.boundary_ms()),
         };
         let parts = Parts {
             reader: Rc::clone(&reader),
@@ -195,6 +199,7 @@ impl Job {
                 start.judged_ms(),
                 config.settings.ahead_windows,
             ),
+            people: People::new(start, config.settings.partition_refresh_ms),
             until_idle_ms: config.settings.until_idle_ms.filter(|_| config.source.live().is_some()),
             idle_since_ms: None,
             reports: std::collections::BTreeMap::new(),
@@ -312,7 +317,13 @@ impl Job {
         }
         let led = self.lead.as_ref().is_none_or(|lead| lead.ended && lead.cut.is_none());
         let finished = led && self.last_cut_sent && self.graph.durable.done();
-        Ok(if finished { Status::Finished } else { Status::Running })
+        // Of a source that came to its end behind the last cut, the next start reads the rest again.
+        let is_whole = self.lead.as_ref().is_none_or(|lead| lead.at_end);
+        Ok(match (finished, is_whole) {
+            (true, true) => Status::Finished,
+            (true, false) => Status::Stopped,
+            (false, _) => Status::Running,
+        })
     }
 
     fn tell(&mut self, said: Up) {

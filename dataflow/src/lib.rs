@@ -17,6 +17,7 @@ pub mod checkpoint;
 pub mod clock;
 pub mod commands;
 pub mod config;
+pub mod controls;
 pub mod delays;
 pub mod detect;
 pub mod directory;
@@ -58,7 +59,7 @@ use crate::ledger::Ledger;
 use crate::operators::detect::{Devices, Saved, Shared};
 use crate::operators::read::Reader;
 use crate::operators::write::Writer;
-use crate::operators::{Cut, Order};
+use crate::operators::{Announced, Order};
 use crate::progress::Progress;
 
 /// What a worker's graph is built around.
@@ -86,8 +87,9 @@ pub type Input<T> = InputHandle<i64, CapacityContainerBuilder<Vec<T>>>;
 
 /// A worker's ends of the graph.
 pub struct Graph {
-    /// Control stream; only worker 0 sends. Its time promises that no cut at or below it will be announced any more.
-    pub control: Option<Input<Cut>>,
+    /// Control stream; only worker 0 sends. Its time promises that no cut at or below it will be announced any more, and no
+    /// control that takes effect in front of a window below it.
+    pub control: Option<Input<Announced>>,
     /// Orders; only worker 0 sends. Its time only counts.
     pub orders: Option<Input<Order>>,
     /// Parts and requests for worker 0. Its time only counts.
@@ -148,7 +150,9 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
         let ticks = streams.ticks.broadcast();
         ticks.clone().inspect(move |tick| newest.set(newest.get().max(Some(tick.stamp_ms)))).probe_with(&read);
         let hear = Rc::clone(&last_cut);
-        let control = control.to_stream(scope).broadcast().inspect(move |cut: &Cut| hear.set(hear.get() || cut.last));
+        let control = control.to_stream(scope).broadcast().inspect(move |said: &Announced| {
+            hear.set(hear.get() || matches!(said, Announced::Cut { last: true, .. }));
+        });
         let hear = Rc::clone(&heard);
         orders.to_stream(scope).broadcast().map(move |order: Order| hear.borrow_mut().push(order));
         let closed = operators::window::window(

@@ -27,8 +27,10 @@ enum Command {
     Replay(commands::replay::ReplayArguments),
     /// Print, check or clear a store.
     Store(commands::store::StoreArguments),
-    /// List incidents.
+    /// List incidents, or say what one of them was.
     Incidents(commands::incidents::IncidentsArguments),
+    /// Say when people work on devices, so that no incident opens meanwhile.
+    Maintenance(commands::maintenance::MaintenanceArguments),
     /// List messages that could not be used.
     DeadLetters(commands::dead_letters::DeadLettersArguments),
     /// List devices and what is normal for each.
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         Some(Command::Replay(replay)) => commands::replay::run(&replay),
         Some(Command::Store(store)) => commands::store::run(&store),
         Some(Command::Incidents(incidents)) => commands::incidents::run(&incidents),
+        Some(Command::Maintenance(maintenance)) => commands::maintenance::run(&maintenance),
         Some(Command::DeadLetters(dead_letters)) => commands::dead_letters::run(&dead_letters),
         Some(Command::Profiles(profiles)) => commands::profiles::run(&profiles),
         Some(Command::Config(config)) => commands::config::run(&config),

@@ -7,9 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use connectors::{Checkpoint, IdleMark, Store, StoreError};
+use connectors::{Checkpoint, Control, IdleMark, Store, StoreError};
 use model::{Row, tables::TableId};
 
+use crate::controls::{self, Placed};
 use crate::outlets::Outlet;
 
 /// One thing to make durable.
@@ -21,6 +22,35 @@ pub enum Work {
     Checkpoint(Box<Checkpoint>),
     /// Idle marks.
     Marks(Vec<IdleMark>),
+    /// Controls at their windows.
+    Controls(Vec<Control>),
+    /// A control whose incident gets people's word in its row; durable after the rows in front of its window.
+    Settle(Box<Placed>),
+    /// All controls are to be read: nothing becomes durable, the answer is sent.
+    ReadControls(Sender<Vec<Control>>),
+}
+
+impl Work {
+    /// Does what is no matter of rows.
+    ///
+    /// # Errors
+    /// If the store fails; doing it again is safe.
+    ///
+    /// # Panics
+    /// On rows, which are joined and told before they are written.
+    pub fn apply(&self, store: &mut dyn Store) -> Result<(), StoreError> {
+        match self {
+            Work::Rows(_) => unreachable!("rows are written together"),
+            Work::Checkpoint(checkpoint) => store.write_checkpoint(checkpoint),
+            Work::Marks(marks) => store.write_marks(marks),
+            Work::Controls(controls) => store.write_controls(controls),
+            Work::Settle(control) => controls::settle(store, control),
+            Work::ReadControls(answer) => {
+                let _ = answer.send(store.controls()?); // a worker that ended no longer asks
+                Ok(())
+            }
+        }
+    }
 }
 
 /// A worker's end of the queue.
@@ -142,12 +172,8 @@ fn serve(
                     let _ = reply.send(ticket); // a worker that ended no longer asks
                 }
             }
-            Work::Checkpoint(checkpoint) => {
-                persist(abandoned, || store.write_checkpoint(&checkpoint))?;
-                let _ = order.reply.send(order.ticket);
-            }
-            Work::Marks(marks) => {
-                persist(abandoned, || store.write_marks(&marks))?;
+            other => {
+                persist(abandoned, || other.apply(store))?;
                 let _ = order.reply.send(order.ticket);
             }
         }

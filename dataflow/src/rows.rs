@@ -9,6 +9,7 @@ use model::time::{date_of, format_ms};
 use model::{Aggregate, Incident, IncidentStatus, Judgement, Message, Method, Row, Severity, Value, Version};
 use serde::{Deserialize, Serialize};
 
+use crate::controls::resolved;
 use crate::detect::DeviceState;
 use crate::directory::Place;
 use crate::distinct::Distinct;
@@ -218,7 +219,7 @@ pub fn incident(device: &DeviceState, incident: &Incident, window_ms: i64, width
     let agreed = |method| Value::Bool(incident.methods.contains(&method));
     let observed: BTreeMap<String, f64> =
         incident.contributions.iter().map(|part| (part.metric.clone(), part.observed)).collect();
-    Row {
+    let mut row = Row {
         table: TableId::AnomalyEvents,
         version: Version::window(window_ms),
         values: vec![
@@ -253,7 +254,11 @@ pub fn incident(device: &DeviceState, incident: &Incident, window_ms: i64, width
             Value::Text(serde_json::to_string(&incident.contributions).expect("contributions can be written as JSON")),
             Value::Texts(incident.similar.iter().map(|(start_ms, _)| format_ms(*start_ms)).collect()),
         ],
+    };
+    if let Some((resolution, note)) = device.said_of(incident) {
+        resolved(&mut row, resolution, note);
     }
+    row
 }
 
 /// A device's totals after the window at `window_ms`.

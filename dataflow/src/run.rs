@@ -17,6 +17,7 @@ use timely::worker::Worker;
 
 use crate::begin;
 use crate::checkpoint::{Manifest, Start};
+use crate::controls::{self, Controls};
 use crate::job::{Job, JobConfig, Status};
 use crate::links;
 use crate::outlets::Outlet;
@@ -115,10 +116,10 @@ pub fn run_telling(
         if let Some((_, manifest)) = &Start::decode(checkpoint.clone(), Vec::new())?.manifest {
             check_manifest(manifest, config)?;
         }
-        let begin::Settled { checkpoint, marks, lost: gone } =
+        let begin::Settled { checkpoint, marks, controls, lost: gone } =
             begin::settle(config, store.as_mut(), checkpoint, marks)?;
         lost = gone;
-        let start = Start::decode(checkpoint.clone(), marks.clone())?;
+        let start = Start { controls, ..Start::decode(checkpoint.clone(), marks.clone())? };
         if let Some((_, manifest)) = &start.manifest {
             resume_window_ms = Some(manifest.boundary_ms).filter(|&boundary_ms| boundary_ms > i64::MIN);
             if let (Some(boundary_ms), false) = (resume_window_ms, manifest.finished) {
@@ -128,6 +129,12 @@ pub fn run_telling(
         }
         outlets.iter_mut().for_each(|outlet| outlet.begin(&start));
         boot = Some(Boot { checkpoint, marks, start: Arc::new(start) });
+    }
+    if let (Some(store), Some(boot)) = (&mut store, &boot)
+        && let Some((_, manifest)) = boot.start.manifest.as_ref().filter(|(_, manifest)| manifest.finished)
+    {
+        let width_ms = config.settings.window_ms;
+        controls::settle_finished(store.as_mut(), &boot.start.controls, manifest.boundary_ms, width_ms)?;
     }
     if let (1, Some(boot)) = (workers.processes, &boot)
         && let Some((_, manifest)) = boot.start.manifest.as_ref().filter(|(_, manifest)| manifest.finished)
@@ -329,8 +336,8 @@ impl WriteQueue for Elsewhere {
     }
 }
 
-/// A start as it crosses processes: checkpoint (id, manifest, parts) and marks (partition, offset, watermark).
-type Telegram = (Option<(u64, Vec<u8>, Vec<(String, Vec<u8>)>)>, Vec<(u32, i64, i64)>);
+/// A start as it crosses processes: checkpoint (id, manifest, parts), marks (partition, offset, watermark) and controls.
+type Telegram = (Option<(u64, Vec<u8>, Vec<(String, Vec<u8>)>)>, Vec<(u32, i64, i64)>, Controls);
 
 /// With several processes only the first one speaks with the store; it tells the others where to start.
 fn hear_start(worker: &mut Worker, boot: Option<&Boot>) -> anyhow::Result<Start> {
@@ -349,18 +356,18 @@ fn hear_start(worker: &mut Worker, boot: Option<&Boot>) -> anyhow::Result<Start>
         let checkpoint =
             boot.checkpoint.clone().map(|checkpoint| (checkpoint.id, checkpoint.manifest, checkpoint.parts));
         let marks = boot.marks.iter().map(|mark| (mark.partition, mark.offset, mark.watermark_ms)).collect();
-        input.send((checkpoint, marks));
+        input.send((checkpoint, marks, boot.start.controls.clone()));
     }
     drop(input);
     while !probe.done() {
         worker.step_or_park(Some(PARK));
     }
-    let (checkpoint, marks) =
+    let (checkpoint, marks, controls) =
         heard.borrow_mut().take().ok_or_else(|| anyhow!("process 0 did not say where to start"))?;
     let checkpoint = checkpoint.map(|(id, manifest, parts)| Checkpoint { id, manifest, parts });
     let marks = marks
         .into_iter()
         .map(|(partition, offset, watermark_ms)| IdleMark { partition, offset, watermark_ms })
         .collect();
-    Ok(Start::decode(checkpoint, marks)?)
+    Ok(Start { controls, ..Start::decode(checkpoint, marks)? })
 }

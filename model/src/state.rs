@@ -100,7 +100,8 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// What was found: a rule's id, or one of the words of the detectors (`residual`, `range`, `season`, `jump`,
-    /// `level`, `stuck`, `missing`, `centroid`, `neighbours`), or why a method keeps silent (`new_operating_point`).
+    /// `level`, `stuck`, `missing`, `centroid`, `neighbours`), or why something keeps silent (`new_operating_point`,
+    /// `raised_bar`, `maintenance`).
     pub kind: String,
     /// The metric it is about; `None` where it is about the whole state.
     pub metric: Option<String>,

@@ -5,14 +5,18 @@
 //! included), grows with every further anomalous one, and closes after enough quiet states. Windows without a state are neither: no news is no good news. A device has one anomaly at a
 //! time; a stuck or missing metric and a silent device have incidents of their own.
 
+mod bar;
+mod conditions;
 mod evidence;
 
-use model::{Contribution, Finding, Incident, IncidentStatus, Method, Severity, Verdict};
+use model::{Finding, Incident, IncidentStatus, Method, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Usual;
 use crate::consensus::Consensus;
-use crate::{Broken, Condition, MonitorConfig};
+use crate::{Broken, MonitorConfig};
+pub(crate) use bar::raised;
+use bar::{Bars, held_back};
 pub(crate) use evidence::length;
 use evidence::{Evidence, Run};
 
@@ -35,6 +39,10 @@ struct Tracked {
     quiet: u32,
     /// States since it began.
     age: u32,
+    /// Its bar in multiples of the usual one.
+    factor: f64,
+    /// It would have opened if its bar were the usual one.
+    held: bool,
 }
 
 /// The incidents of one device.
@@ -48,6 +56,9 @@ pub struct Incidents {
     /// Stuck and missing metrics, in the order they came.
     conditions: Vec<Incident>,
     silent: Option<Incident>,
+    bars: Bars,
+    /// Conditions that a raised bar holds back, with how long they had lasted when they came.
+    held: Vec<(String, i64)>,
 }
 
 /// One judged state, as the tracker sees it.
@@ -66,6 +77,8 @@ pub(crate) struct Judged<'a> {
     pub values: &'a [f64],
     /// What is usual, by slot.
     pub usual: &'a [Usual],
+    /// The device is being worked on: nothing opens.
+    pub maintenance: bool,
 }
 
 impl Judged<'_> {
@@ -85,92 +98,30 @@ impl Incidents {
         self.silent.is_some()
     }
 
-    /// States since the open anomaly began.
+    /// States since the anomaly began that is open, or that a raised bar alone holds back.
     pub(crate) fn anomaly_age(&self) -> u32 {
-        self.anomaly.as_ref().filter(|tracked| tracked.open).map_or(0, |tracked| tracked.age)
+        self.anomaly.as_ref().filter(|tracked| tracked.open || tracked.held).map_or(0, |tracked| tracked.age)
     }
 
-    /// The device is silent from `since_ms`; `start_ms` is the window that made it certain.
-    pub(crate) fn open_silent(&mut self, since_ms: i64, start_ms: i64, width_ms: i64) -> Vec<Incident> {
-        if self.silent.is_some() {
-            return Vec::new();
-        }
-        let incident = Incident {
-            kind: "silent".to_owned(),
-            start_ms: since_ms,
-            end_ms: start_ms.saturating_add(width_ms),
-            detected_ms: start_ms,
-            status: IncidentStatus::Open,
-            transition: 1,
-            severity: Severity::Warning,
-            peak_score: 1.0,
-            peak_ms: start_ms,
-            methods: vec![Method::Statistics],
-            contributions: Vec::new(),
-            summary: format!("the device is silent since {}", model::time::format_ms(since_ms)),
-            similar: Vec::new(),
-        };
-        self.silent = Some(incident.clone());
-        vec![incident]
+    /// Those that are open.
+    pub(crate) fn open(&self) -> impl Iterator<Item = &Incident> {
+        let anomaly = self.anomaly.iter().filter(|tracked| tracked.open).map(|tracked| &tracked.incident);
+        anomaly.chain(&self.conditions).chain(&self.silent)
     }
 
-    /// The first state after silence.
-    pub(crate) fn close_silent(&mut self, start_ms: i64, changed: &mut Vec<Incident>) {
-        if let Some(mut incident) = self.silent.take() {
-            incident.end_ms = start_ms;
-            incident.status = IncidentStatus::Closed;
-            incident.transition += 1;
-            incident.summary = format!(
-                "the device was silent from {} to {}",
-                model::time::format_ms(incident.start_ms),
-                model::time::format_ms(start_ms)
-            );
-            changed.push(incident);
-        }
+    /// People called the incident of this kind and first metric that began at `start_ms` a false positive.
+    pub(crate) fn raise_bar(&mut self, kind: &str, metric: &str, start_ms: i64) {
+        self.bars.raise(kind, metric, start_ms);
     }
 
-    /// Stuck and missing metrics of this state: new ones open, lasting ones grow, the others close.
-    pub(crate) fn follow_conditions(
-        &mut self,
-        judged: &Judged<'_>,
-        present: &[Condition],
-        changed: &mut Vec<Incident>,
-    ) {
-        self.conditions.retain_mut(|incident| {
-            if present.iter().any(|condition| condition.kind == incident.kind) {
-                return true;
-            }
-            incident.status = IncidentStatus::Closed;
-            incident.transition += 1;
-            changed.push(incident.clone());
-            false
-        });
-        for condition in present {
-            let end_ms = judged.end_ms();
-            if let Some(known) = self.conditions.iter_mut().find(|incident| incident.kind == condition.kind) {
-                known.end_ms = end_ms;
-                known.summary.clone_from(&condition.finding.text);
-                changed.push(known.clone());
-                continue;
-            }
-            let incident = Incident {
-                kind: condition.kind.clone(),
-                start_ms: condition.since_ms,
-                end_ms,
-                detected_ms: judged.start_ms,
-                status: IncidentStatus::Open,
-                transition: 1,
-                severity: Severity::Info,
-                peak_score: 0.5,
-                peak_ms: judged.start_ms,
-                methods: vec![Method::Statistics],
-                contributions: vec![contribution(&condition.finding, 1.0)],
-                summary: condition.finding.text.clone(),
-                similar: Vec::new(),
-            };
-            self.conditions.push(incident.clone());
-            changed.push(incident);
-        }
+    /// People called one of them a fault.
+    pub(crate) fn lower_bar(&mut self, kind: &str, metric: &str) {
+        self.bars.lower(kind, metric);
+    }
+
+    /// The bar for silence in multiples of the usual one.
+    pub(crate) fn silent_factor(&self) -> f64 {
+        self.bars.factor("silent", "")
     }
 
     /// The anomaly of this state, if any. `nearest` is asked for earlier states at a new peak.
@@ -180,10 +131,18 @@ impl Incidents {
         judged: &Judged<'_>,
         nearest: impl FnOnce() -> Vec<(i64, f64)>,
         changed: &mut Vec<Incident>,
+        reasons: &mut Vec<Finding>,
     ) {
+        if judged.maintenance && !self.is_anomaly_open() {
+            // What is seen while people work on a device says nothing: what lasts beyond begins anew.
+            self.anomaly = None;
+            self.run.clear();
+            self.ended_ms = Some(judged.end_ms());
+            return;
+        }
         self.follow_run(judged);
         match judged.consensus.severity {
-            Some(severity) => self.anomalous(config, judged, severity, nearest, changed),
+            Some(severity) => self.anomalous(config, judged, severity, nearest, changed, reasons),
             None => self.quiet(config, judged, changed),
         }
     }
@@ -233,6 +192,7 @@ impl Incidents {
         severity: Severity,
         nearest: impl FnOnce() -> Vec<(i64, f64)>,
         changed: &mut Vec<Incident>,
+        reasons: &mut Vec<Finding>,
     ) {
         let tracked = self.anomaly.get_or_insert_with(|| Tracked::new(judged));
         let rule = judged.votes[0];
@@ -242,7 +202,7 @@ impl Incidents {
         tracked.quiet = 0;
         let incident = &mut tracked.incident;
         incident.end_ms = judged.end_ms();
-        let raised = severity > incident.severity;
+        let is_raised = severity > incident.severity;
         incident.severity = incident.severity.max(severity);
         for (method, vote) in Method::ALL.into_iter().zip(judged.votes) {
             if vote && !incident.methods.contains(&method) {
@@ -253,11 +213,14 @@ impl Incidents {
         tracked.evidence.accuse(judged);
         // A critical rule has its own confirmation.
         let at_once = rule && judged.verdicts[0].severity == Some(Severity::Critical);
-        let confirmed = at_once
-            || tracked.firm >= config.confirm_windows.max(1)
-            || tracked.states >= config.info_confirm_windows.max(1);
+        let (firm, states) = (tracked.firm, tracked.states);
+        let confirmed = |factor| {
+            firm >= raised(config.confirm_windows.max(1), factor)
+                || states >= raised(config.info_confirm_windows.max(1), factor)
+        };
+        let usually = at_once || confirmed(1.0);
         if tracked.open {
-            if raised {
+            if is_raised {
                 incident.transition += 1;
             }
             tracked.evidence.see(judged);
@@ -266,7 +229,21 @@ impl Incidents {
                 judged.since_ms.into_iter().zip(judged.votes).filter_map(|(since_ms, vote)| since_ms.filter(|_| vote));
             let since_ms = voting.min().unwrap_or(judged.start_ms).min(incident.start_ms);
             incident.start_ms = since_ms.max(self.ended_ms.unwrap_or(since_ms));
-            if confirmed {
+            // A broken rule is no stronger one time than another: it has to last longer.
+            let (metric, ratio, ruled) = tracked.evidence.leading();
+            let factor = self.bars.factor("anomaly", metric);
+            let strong = ruled || ratio >= factor;
+            let opens = usually && (at_once || factor <= 1.0 || (strong && confirmed(factor)));
+            if usually && !opens {
+                let what = match strong {
+                    true => format!("{states} states speak for it"),
+                    false => format!("{metric} is at {ratio:.2} times its limit"),
+                };
+                reasons.push(held_back(metric, ratio, factor, &what));
+            }
+            tracked.held = usually && !opens;
+            if opens {
+                tracked.factor = if at_once { 1.0 } else { factor };
                 tracked.open = true;
                 incident.detected_ms = judged.start_ms;
                 incident.transition = 1;
@@ -285,6 +262,12 @@ impl Incidents {
         (incident.contributions, incident.peak_ms) = (contributions, peak_ms);
         if tracked.open {
             incident.summary = tracked.evidence.summary(incident, judged.width_ms);
+            if tracked.factor > 1.0 {
+                let factor = tracked.factor;
+                incident
+                    .summary
+                    .push_str(&format!("; above a bar of {factor:.2} times the usual after a false positive"));
+            }
             changed.push(incident.clone());
         }
     }
@@ -314,17 +297,8 @@ impl Tracked {
             firm: 0,
             quiet: 0,
             age: 0,
+            factor: 1.0,
+            held: false,
         }
-    }
-}
-
-fn contribution(finding: &Finding, share: f64) -> Contribution {
-    Contribution {
-        metric: finding.metric.clone().unwrap_or_default(),
-        share,
-        observed: finding.observed,
-        expected: finding.expected,
-        unit: finding.unit.clone(),
-        kind: finding.kind.clone(),
     }
 }

@@ -1,5 +1,6 @@
 //! A device's monitor: prepares each state for the detectors, joins what they say, and decides what is learned.
 
+mod feedback;
 mod pilot;
 
 use model::{Incident, Judgement, StateView};
@@ -7,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::{Baseline, Usual};
 use crate::consensus::join;
-use crate::incidents::{Incidents, Judged, MOST_SIMILAR};
+use crate::incidents::{Incidents, Judged, MOST_SIMILAR, raised};
 use crate::profile::{MetricStats, Profile};
 use crate::regime::{Regime, Unfamiliar, Why};
 use crate::{Detectors, MonitorConfig, Sample, is_counter};
@@ -34,6 +35,9 @@ pub struct Monitor {
     regime: Regime,
     /// Windows with a state.
     states: u32,
+    /// The device is being worked on in the window that comes next.
+    #[serde(skip)]
+    maintenance: bool,
     #[serde(skip)]
     values: Vec<f64>,
     #[serde(skip)]
@@ -59,6 +63,7 @@ impl Monitor {
             counters: Vec::new(),
             regime: Regime::default(),
             states: 0,
+            maintenance: false,
             values: Vec::new(),
             vector: Vec::new(),
             shown: Vec::new(),
@@ -210,10 +215,15 @@ impl Monitor {
             names: state.names,
             values: &shown,
             usual: &self.baseline.slots,
+            maintenance: self.maintenance,
         };
-        self.incidents.follow_conditions(&judged, &conditions, &mut changed);
+        let mut reasons = Vec::new();
+        self.incidents.follow_conditions(&judged, &conditions, &mut changed, &mut reasons);
         let similar = &self.detectors.similar;
-        self.incidents.follow_anomaly(config, &judged, || similar.nearest(MOST_SIMILAR), &mut changed);
+        let nearest = || similar.nearest(MOST_SIMILAR);
+        self.incidents.follow_anomaly(config, &judged, nearest, &mut changed, &mut reasons);
+        reasons.extend(self.maintenance.then(feedback::maintenance));
+        verdicts[1].findings.append(&mut reasons);
         self.shown = shown;
         self.vector = vector;
         if normal && self.pilot_done {
@@ -238,6 +248,7 @@ impl Monitor {
         let windows = i64::from(config.silent_after_windows.max(1)).max(self.longest_gap.saturating_mul(3));
         // A device that reports each window has gaps of one; three times that is still below the default.
         let windows = if self.longest_gap <= 1 { i64::from(config.silent_after_windows.max(1)) } else { windows };
+        let windows = i64::from(raised(u32::try_from(windows).unwrap_or(u32::MAX), self.incidents.silent_factor()));
         Some(self.last_ms?.saturating_add(windows.saturating_mul(width_ms)))
     }
 

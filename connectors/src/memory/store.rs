@@ -234,12 +234,17 @@ impl Store for MemoryStore {
     }
 
     fn clear(&mut self) -> Result<(), StoreError> {
+        self.clear_results()?;
+        self.content().controls.clear();
+        Ok(())
+    }
+
+    fn clear_results(&mut self) -> Result<(), StoreError> {
         let mut content = self.content();
         self.refuse_if_held(&content)?;
         content.tables.iter_mut().for_each(BTreeMap::clear);
         content.checkpoints.clear();
         content.marks.clear();
-        content.controls.clear();
         Ok(())
     }
 }
@@ -307,5 +312,9 @@ impl Store for NullStore {
     fn clear(&mut self) -> Result<(), StoreError> {
         self.rows.clear();
         Ok(())
+    }
+
+    fn clear_results(&mut self) -> Result<(), StoreError> {
+        self.clear()
     }
 }

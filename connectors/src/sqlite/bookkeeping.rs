@@ -168,11 +168,11 @@ pub(super) fn controls(connection: &Connection) -> rusqlite::Result<Vec<Control>
         .collect()
 }
 
-/// Everything but the lease.
-pub(super) fn clear(connection: &mut Connection) -> rusqlite::Result<()> {
+/// Everything but the lease and some tables.
+pub(super) fn clear(connection: &mut Connection, kept: &[&str]) -> rusqlite::Result<()> {
     let transaction = begin(connection)?;
     let tables = TABLES.iter().map(|table| table.name).chain(schema::BOOKKEEPING_TABLES);
-    for table in tables {
+    for table in tables.filter(|table| !kept.contains(table)) {
         transaction.execute(&format!("DELETE FROM \"{table}\""), [])?;
     }
     transaction.commit()

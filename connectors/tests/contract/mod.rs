@@ -353,6 +353,8 @@ pub fn clear_leaves_nothing_that_hides_a_replay(place: &Place<'_>) {
     store.write_checkpoint(&checkpoint(3, 1)).unwrap();
     store.write_marks(&[IdleMark { partition: 0, offset: 1, watermark_ms: 2 }]).unwrap();
     store.write_controls(&[Control { window_ms: 0, id: "a".into(), body: vec![] }]).unwrap();
+    store.clear_results().unwrap();
+    assert_eq!((store.marks().unwrap(), store.controls().unwrap().len()), (vec![], 1));
     store.clear().unwrap();
     assert!(TABLES.iter().all(|table| store.count(table.id).unwrap() == 0));
     assert_eq!(store.latest_checkpoint().unwrap(), None);

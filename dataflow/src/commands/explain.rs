@@ -255,8 +255,7 @@ impl Explained {
 /// does the reason why a method keeps silent.
 pub(super) fn votes(verdict: &Verdict) -> bool {
     verdict.severity.is_some()
-        && verdict
-            .findings
-            .iter()
-            .any(|finding| !matches!(finding.kind.as_str(), "stuck" | "missing" | "new_operating_point"))
+        && verdict.findings.iter().any(|finding| {
+            !matches!(finding.kind.as_str(), "stuck" | "missing" | "new_operating_point" | "raised_bar" | "maintenance")
+        })
 }

@@ -1,4 +1,6 @@
-//! `incidents`: what was found, by start.
+//! `incidents`: what was found, by start; `resolve` says what it was.
+
+mod resolve;
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
@@ -12,23 +14,35 @@ use model::time::format_ms;
 use model::{Contribution, Method, Row, Severity, Value};
 use serde_json::json;
 
+use crate::commands::WrongUse;
 use crate::commands::common::{
     JsonList, StoreArgument, key, last_seen_ms, newest_ms, number, parse_time, printable, scan, short_duration,
     short_time, table, table_text,
 };
+use crate::controls::{self, Ask, Resolution};
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
   dataflow incidents --store sqlite:day.db --severity critical
-  dataflow incidents --device RTU-002 --from 09:00 --to 12:00 --json";
+  dataflow incidents --device RTU-002 --from 09:00 --to 12:00 --json
+  dataflow incidents resolve 16064452 --as false-positive --note \"the fan was off for a test\"";
 
 /// Arguments of `incidents`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct IncidentsArguments {
-    /// What to do; listing is all that there is
-    #[arg(value_name = "ACTION", value_parser = ["list"], default_value = "list", hide_default_value = true)]
+    /// What to do: list them, or resolve: say what one of them was
+    #[arg(value_name = "ACTION", value_parser = ["list", "resolve"], default_value = "list")]
     action: String,
+    /// resolve: the incident's id, or its last digits as they are listed
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+    /// resolve: what it was. A false positive raises the device's bar for such an incident, a fault takes that back
+    #[arg(long = "as", value_name = "WHAT", value_enum)]
+    resolution: Option<Resolution>,
+    /// resolve: in a few words
+    #[arg(long, value_name = "TEXT")]
+    note: Option<String>,
     #[command(flatten)]
     store: StoreArgument,
     /// Only of this device
@@ -65,6 +79,8 @@ pub enum Least {
 /// An incident as the store has it.
 #[derive(Clone, Debug)]
 pub struct Stored {
+    /// `anomaly_id`.
+    pub id: String,
     /// Which device.
     pub device_id: String,
     /// Its type.
@@ -95,6 +111,10 @@ pub struct Stored {
     pub summary: String,
     /// `open`, or what people made of it.
     pub resolution: String,
+    /// In their words.
+    pub note: Option<String>,
+    /// They said so, and the job has not taken it up yet.
+    pub asked: bool,
 }
 
 impl Stored {
@@ -111,7 +131,9 @@ impl Stored {
             }
             _ => Vec::new(),
         };
+        let Value::Uuid(id) = row.value("anomaly_id") else { return None };
         Some(Stored {
+            id: uuid::Uuid::from_bytes(*id).to_string(),
             device_id: text("device_id")?,
             device_type: text("device_type").unwrap_or_default(),
             kind: text("anomaly_type")?,
@@ -129,12 +151,15 @@ impl Stored {
             similar,
             summary: text("detection_details").unwrap_or_default(),
             resolution: text("resolution_status").unwrap_or_default(),
+            note: text("notes"),
+            asked: false,
         })
     }
 
     /// As people's programs read it.
     pub fn to_json(&self) -> serde_json::Value {
         json!({
+            "id": self.id,
             "device_id": self.device_id,
             "device_type": self.device_type,
             "kind": self.kind,
@@ -152,6 +177,8 @@ impl Stored {
                 .map(|(at, cosine)| json!({"at": at, "similarity": cosine})).collect::<Vec<_>>(),
             "summary": self.summary,
             "resolution": self.resolution,
+            "resolution_asked": self.asked,
+            "note": self.note,
         })
     }
 
@@ -161,6 +188,15 @@ impl Stored {
         let expected = part.expected.map(|expected| format!(", expected {}", number(expected))).unwrap_or_default();
         let unit = if part.unit.is_empty() { String::new() } else { format!(" {}", printable(&part.unit)) };
         format!("{} {}{unit}{expected}", printable(&part.metric), number(part.observed))
+    }
+
+    /// What people made of it, empty where nobody said.
+    pub fn said(&self) -> String {
+        if self.resolution == "open" || self.resolution.is_empty() {
+            return String::new();
+        }
+        let note = self.note.as_deref().map(|note| format!(": {}", printable(note))).unwrap_or_default();
+        format!("{}{}{note}", printable(&self.resolution), if self.asked { " (asked for)" } else { "" })
     }
 
     /// Short names of the methods that agreed.
@@ -183,6 +219,13 @@ pub fn read(store: &mut dyn Store, device: Option<&str>) -> anyhow::Result<Vec<S
         incidents.push(incident);
         Ok(ControlFlow::Continue(()))
     })?;
+    for asked in controls::read(store)?.asked {
+        let Ask::Resolve(resolve) = asked.ask else { continue };
+        if let Some(incident) = incidents.iter_mut().find(|incident| incident.id == resolve.anomaly_id) {
+            incident.resolution = resolve.resolution.status().to_owned();
+            (incident.note, incident.asked) = (resolve.note, true);
+        }
+    }
     incidents.sort_by(|a, b| (a.start_ms, &a.device_id, &a.kind).cmp(&(b.start_ms, &b.device_id, &b.kind)));
     Ok(incidents)
 }
@@ -193,6 +236,16 @@ pub fn read(store: &mut dyn Store, device: Option<&str>) -> anyhow::Result<Vec<S
 /// Wrong use, or a store that fails.
 pub fn run(arguments: &IncidentsArguments) -> anyhow::Result<ExitCode> {
     let mut store = arguments.store.open()?;
+    match (arguments.action.as_str(), &arguments.id, arguments.resolution) {
+        ("resolve", Some(id), Some(resolution)) => {
+            return resolve::run(store.as_mut(), id, resolution, arguments.note.as_deref(), arguments.json);
+        }
+        ("resolve", ..) => bail!(WrongUse(
+            "incidents resolve needs the incident's ID and --as false-positive, fault or maintenance".to_owned()
+        )),
+        (_, None, None) if arguments.note.is_none() => {}
+        _ => bail!(WrongUse("an ID, --as and --note belong to `incidents resolve`".to_owned())),
+    }
     let newest_ms = match &arguments.device {
         Some(device) => Some(last_seen_ms(store.as_mut(), device)?),
         None => newest_ms(store.as_mut())?,
@@ -225,12 +278,19 @@ pub fn run(arguments: &IncidentsArguments) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// As much of an id's end as tells incidents apart; it begins with the time.
+const SHORT_ID: usize = 8;
+
 fn to_text(incidents: &[Stored]) -> String {
-    let header = ["device", "kind", "severity", "start (UTC)", "end", "lasted", "furthest seen", "methods", "summary"];
-    let mut shown = table(&header, &[5]);
+    let header =
+        ["id", "device", "kind", "severity", "start (UTC)", "end", "lasted", "furthest seen", "methods", "summary"];
+    let mut shown = table(&header, &[6]);
     for incident in incidents {
         let end = if incident.open { "open".to_owned() } else { short_time(incident.end_ms) };
+        let said = incident.said();
+        let said = if said.is_empty() { said } else { format!("; {said}") };
         shown.add_row([
+            incident.id[incident.id.len() - SHORT_ID..].to_owned(),
             printable(&incident.device_id),
             printable(&incident.kind),
             incident.severity.name().to_owned(),
@@ -239,7 +299,7 @@ fn to_text(incidents: &[Stored]) -> String {
             short_duration(incident.end_ms - incident.start_ms),
             incident.reason(),
             incident.method_names(),
-            printable(&incident.summary),
+            printable(&incident.summary) + &said,
         ]);
     }
     table_text(&shown)

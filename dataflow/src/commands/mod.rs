@@ -1,5 +1,6 @@
 //! One command a file. A command returns 0 when all is fine and 1 when it found a problem; wrong use is 2.
 
+pub mod ask;
 pub mod bench;
 pub mod common;
 pub mod completions;
@@ -10,6 +11,7 @@ pub mod doctor;
 pub mod evaluate;
 pub mod explain;
 pub mod incidents;
+pub mod maintenance;
 pub mod profiles;
 pub mod record;
 pub mod replay;

@@ -344,7 +344,8 @@ fn open_store(url: &str, fresh: bool) -> anyhow::Result<Box<dyn Store>> {
     let mut store = connectors::open_store(url).with_context(|| format!("could not open store {shown:?}"))?;
     store.acquire_lease(&this_process()).with_context(|| format!("could not take store {shown:?}"))?;
     if fresh {
-        store.clear().with_context(|| format!("could not clear store {shown:?}"))?;
+        // What people asked for takes effect again where it did.
+        store.clear_results().with_context(|| format!("could not clear store {shown:?}"))?;
     }
     Ok(store)
 }

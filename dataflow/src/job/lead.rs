@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use connectors::IdleMark;
 
 use super::grow::{Ahead, Grown};
+use super::people::People;
 use super::{Job, Up, Watermarks};
 use crate::Input;
 use crate::checkpoint::{Manifest, Position, WorkerPart, assemble};
-use crate::operators::{Cut, Order};
+use crate::operators::{Announced, Order};
 use crate::queue::Work;
 
 /// What only worker 0 keeps.
@@ -30,6 +31,7 @@ pub(super) struct Lead {
     pub(super) marks: Option<(Option<u64>, Vec<IdleMark>)>,
     pub(super) grown: Grown,
     pub(super) ahead: Ahead,
+    pub(super) people: People,
     /// The job ends when all partitions have been idle for so long.
     pub(super) until_idle_ms: Option<i64>,
     pub(super) idle_since_ms: Option<i64>,
@@ -65,6 +67,7 @@ pub(super) fn say<T: Clone + 'static>(input: &mut Input<T>, said: T) {
 impl Job {
     /// Worker 0: follow the read frontier, cut, join, hand in.
     pub(super) fn lead(&mut self, now_ms: i64) {
+        self.hear_people(now_ms);
         let lead = self.lead.as_mut().expect("only worker 0 leads");
         let started = *lead.last_start_ms.get_or_insert(now_ms);
         for said in std::mem::take(&mut *self.graph.inbox.borrow_mut()) {
@@ -85,16 +88,19 @@ impl Job {
             let can_cut = lead.cut.is_none() && !lead.ended;
             match frontier {
                 Some(read_ms) => {
-                    let frontier_ms = read_ms.min(lead.ahead.durable_ms);
+                    if !lead.ended && !lead.stopping {
+                        lead.people.place(*control.time(), lead.window_ms, None);
+                    }
+                    let frontier_ms = read_ms.min(lead.ahead.durable_ms).min(lead.people.hold_ms());
                     // Only together with a step of the control stream: what an input was given is delivered when its time
                     // moves on (or when it closes, at the last cut).
                     let moves = frontier_ms > *control.time();
                     let due = now_ms - started >= lead.interval_ms && frontier_ms > lead.boundary_ms && moves;
                     let can_end = frontier_ms == i64::MIN || lead.ahead.durable_ms > frontier_ms;
-                    let last = lead.stopping && can_end;
+                    let last = lead.stopping && can_end && !lead.people.is_writing();
                     if can_cut && (due || last) {
                         let cut = Joining::new(frontier_ms.max(lead.boundary_ms), last);
-                        control.send(Cut { boundary_ms: cut.boundary_ms, last: cut.last });
+                        control.send(Announced::Cut { boundary_ms: cut.boundary_ms, last: cut.last });
                         lead.ended = cut.last;
                         lead.last_start_ms = Some(now_ms);
                         lead.cut = Some(cut);
@@ -116,11 +122,14 @@ impl Job {
                     let end_ms =
                         newest_ms.map_or(lead.boundary_ms, |newest_ms| newest_ms.saturating_add(lead.window_ms));
                     let boundary_ms = end_ms.max(lead.boundary_ms).max(i64::MIN + 1);
-                    control.send(Cut { boundary_ms, last: true });
-                    lead.ended = true;
-                    lead.at_end = true;
-                    lead.cut = Some(Joining::new(boundary_ms, true));
-                    self.graph.control = None;
+                    lead.people.place(*control.time(), lead.window_ms, Some(boundary_ms));
+                    if !lead.people.is_writing() {
+                        control.send(Announced::Cut { boundary_ms, last: true });
+                        lead.ended = true;
+                        lead.at_end = true;
+                        lead.cut = Some(Joining::new(boundary_ms, true));
+                        self.graph.control = None;
+                    }
                 }
                 None => {}
             }
@@ -138,10 +147,11 @@ impl Job {
         match cut.ticket {
             None => {
                 let durable = !self.graph.durable.less_than(&cut.boundary_ms) || self.faults.manifest_first;
-                if cut.parts.len() < lead.peers || !durable {
+                let at_end = cut.last && lead.at_end;
+                let unsettled = lead.people.is_unsettled(cut.boundary_ms, at_end) && !self.faults.cut_unsettled;
+                if cut.parts.len() < lead.peers || !durable || unsettled {
                     return;
                 }
-                let at_end = cut.last && lead.at_end;
                 let (manifest, checkpoint) =
                     assemble(lead.next_id, cut.parts.clone(), at_end, lead.source.clone(), lead.meaning.clone());
                 // A full queue: tried again at the next step.

@@ -23,7 +23,7 @@ use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
 use crate::operators::window::Closed;
-use crate::operators::{Cut, Reading, Tick};
+use crate::operators::{Announced, Reading, Tick};
 use crate::progress::Progress;
 use crate::samples::Sample;
 
@@ -61,6 +61,18 @@ impl Devices {
         }
     }
 
+    /// Lets what people said of incidents take effect in front of a window.
+    fn resolve(&mut self, window_ms: i64, context: &mut Context) {
+        while let Some(resolve) = context.standing.next_at(window_ms) {
+            // A device that is not there yet, or falls to another worker, has no such incident.
+            let found = self.by_number.iter_mut().find(|(_, device)| device.device_id == resolve.device_id);
+            let Some((&number, device)) = found else { continue };
+            device.resolve(&resolve, window_ms);
+            let due_ms = device.silent_due_ms(context);
+            self.set_due(number, due_ms);
+        }
+    }
+
     /// Saves all of them as of `boundary_ms`, in the order of their names.
     fn save(&mut self, boundary_ms: i64, context: &Context) -> Vec<Vec<u8>> {
         for device in self.by_number.values_mut() {
@@ -91,7 +103,7 @@ pub fn detect<'scope>(
     closed: StreamVec<'scope, i64, Closed>,
     late: StreamVec<'scope, i64, Reading>,
     ticks: StreamVec<'scope, i64, Tick>,
-    control: StreamVec<'scope, i64, Cut>,
+    control: StreamVec<'scope, i64, Announced>,
     mut devices: Devices,
     mut context: Context,
     shared: Shared,
@@ -121,8 +133,11 @@ pub fn detect<'scope>(
                 }
             });
             control_in.for_each_stamp(|_cap, batches| {
-                for cut in batches.flat_map(|batch| batch.drain(..)) {
-                    cuts.insert(cut.boundary_ms, cut.last);
+                for said in batches.flat_map(|batch| batch.drain(..)) {
+                    match said {
+                        Announced::Cut { boundary_ms, last } => drop(cuts.insert(boundary_ms, last)),
+                        Announced::Control(placed) => context.standing.add(*placed),
+                    }
                 }
             });
             late_in.for_each_stamp(|cap, batches| {
@@ -143,7 +158,7 @@ pub fn detect<'scope>(
                 let read_ms = cut.map_or(i64::MAX, |(boundary_ms, _)| boundary_ms).min(open_ms.unwrap_or(i64::MAX));
                 let until = Until { read_ms, silent_ms: read_ms.min(heard_ms) };
                 let mut output = rows_out.activate();
-                while let Some(window_ms) = next_window(&stash, &devices, until) {
+                while let Some(window_ms) = next_window(&stash, &devices, &context, until) {
                     let at = cap.delayed(cap.time().max(&window_ms));
                     let mut rows = Vec::new();
                     judge(window_ms, &mut stash, &mut devices, &mut context, &shared, until, &mut rows);
@@ -156,7 +171,7 @@ pub fn detect<'scope>(
                         if faults.save_state_now {
                             let now_ms = lowest(&[0, 3], frontiers).unwrap_or(heard_ms);
                             let until = Until { read_ms: now_ms, silent_ms: now_ms };
-                            while let Some(window_ms) = next_window(&stash, &devices, until) {
+                            while let Some(window_ms) = next_window(&stash, &devices, &context, until) {
                                 let at = cap.delayed(&window_ms);
                                 let mut rows = Vec::new();
                                 judge(window_ms, &mut stash, &mut devices, &mut context, &shared, until, &mut rows);
@@ -195,9 +210,10 @@ struct Until {
     silent_ms: i64,
 }
 
-/// The earliest stamp that has a state or a late reading, or in which a device falls silent.
-fn next_window(stash: &Stash, devices: &Devices, until: Until) -> Option<i64> {
+/// The earliest stamp that has a state, a late reading or a word of people, or in which a device falls silent.
+fn next_window(stash: &Stash, devices: &Devices, context: &Context, until: Until) -> Option<i64> {
     let read_ms = stash.closed.keys().next().into_iter().chain(stash.late.keys().next()).min().copied();
+    let read_ms = read_ms.into_iter().chain(context.standing.next_ms()).min();
     let silent_ms = devices.due.first().map(|(due_ms, _)| *due_ms);
     let read_ms = read_ms.filter(|&read_ms| read_ms < until.read_ms);
     let silent_ms = silent_ms.filter(|&silent_ms| silent_ms < until.silent_ms);
@@ -236,6 +252,7 @@ fn judge(
     until: Until,
     rows: &mut Vec<Row>,
 ) {
+    devices.resolve(window_ms, context);
     let directory = shared.directory.borrow();
     let mut ledger = shared.ledger.borrow_mut();
     let totals = ledger.at(window_ms);
@@ -260,6 +277,12 @@ fn judge(
             break;
         }
         let device = devices.by_number.get_mut(&number).expect("a device that is due is known");
+        let postponed_ms = device.silent_due_ms(context);
+        if postponed_ms.is_none_or(|postponed_ms| postponed_ms > due_ms) {
+            // People said something of it since.
+            devices.set_due(number, postponed_ms);
+            continue;
+        }
         device.silent(context, due_ms, totals, rows);
         let next_ms = device.silent_due_ms(context);
         assert!(next_ms.is_none_or(|next_ms| next_ms > due_ms), "a device falls silent once");

@@ -8,6 +8,8 @@ pub mod write;
 
 use serde::{Deserialize, Serialize};
 
+use crate::controls::Placed;
+
 /// A usable, on-time reading on its way to its device's worker.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Reading {
@@ -34,13 +36,18 @@ pub struct Tick {
     pub has_reading: bool,
 }
 
-/// What worker 0 announces on the control stream: everything stamped below the boundary becomes a checkpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cut {
-    /// T.
-    pub boundary_ms: i64,
-    /// Nothing comes after it: the source ended, or the job is asked to stop.
-    pub last: bool,
+/// What worker 0 announces on the control stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Announced {
+    /// Everything stamped below the boundary becomes a checkpoint.
+    Cut {
+        /// T.
+        boundary_ms: i64,
+        /// Nothing comes after it: the source ended, or the job is asked to stop.
+        last: bool,
+    },
+    /// What people asked for, durable already.
+    Control(Box<Placed>),
 }
 
 /// What worker 0 tells all others, outside of event time.

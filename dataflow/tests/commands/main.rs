@@ -4,6 +4,7 @@ mod compose;
 mod doctor;
 mod evaluating;
 mod making;
+mod people;
 mod reading;
 mod store;
 

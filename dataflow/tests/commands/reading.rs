@@ -8,8 +8,8 @@ fn incidents_are_listed_by_start() {
         &format!("incidents {STORE} --device CH-001 --from 10:30 --to 12:00"),
         expect![[r#"
             exit 0
-             device  kind    severity  start (UTC)       end               lasted  furthest seen  methods     summary
-             CH-001  silent  warning   2026-03-02 11:00  2026-03-02 11:30  30 min                 statistics  the device was silent from 2026-03-02T11:00:00Z to 2026-03-02T11:30:00Z
+             id        device  kind    severity  start (UTC)       end               lasted  furthest seen  methods     summary
+             111a43f8  CH-001  silent  warning   2026-03-02 11:00  2026-03-02 11:30  30 min                 statistics  the device was silent from 2026-03-02T11:00:00Z to 2026-03-02T11:30:00Z
         "#]],
     );
     let all = json(&format!("incidents list {STORE} --json"));

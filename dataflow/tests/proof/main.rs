@@ -6,6 +6,7 @@
 mod content;
 mod fates;
 mod mutate;
+mod people;
 mod plain;
 mod random;
 mod scenarios;
@@ -80,7 +81,7 @@ fn walks(seeds: Seeds) -> Checks {
         checks.check(&again, walked);
     }
     println!(
-        "walk: {} seeds from {}, {} differ; {} crashes, {} stops, {} resumes from a checkpoint, {} idle marks, {} records, {} late, {} incidents, {} states pending at the end",
+        "walk: {} seeds from {}, {} differ; {} crashes, {} stops, {} resumes from a checkpoint, {} idle marks, {} records, {} late, {} incidents, {} states pending at the end, {} times people asked, {} incidents have their word",
         seeds.count,
         seeds.from,
         checks.failed,
@@ -91,7 +92,9 @@ fn walks(seeds: Seeds) -> Checks {
         tally.records,
         tally.late,
         tally.incidents,
-        tally.pending
+        tally.pending,
+        tally.asked,
+        tally.resolved
     );
     checks
 }

@@ -48,6 +48,9 @@ const RULES: &[Rule] = &[
     ("the higher version wins", |faults| &mut faults.ignore_versions),
     ("windows wait for the control stream", |faults| &mut faults.ungated),
     ("the end closes what has readings and no more", |faults| &mut faults.silent_for_ever),
+    ("what people ask is durable before its window", |faults| &mut faults.place_early),
+    ("people's words come behind the rows they are about", |faults| &mut faults.settle_early),
+    ("a checkpoint waits for people's words", |faults| &mut faults.cut_unsettled),
     ("frontier passed means durable", |faults| &mut faults.drop_capability_early),
 ];
 

@@ -97,6 +97,7 @@ impl Staged {
             live: random.chance(0.7),
             stuck_steps,
             sip: if self.is_long() { 100 } else { random.between(1, 4) as usize },
+            people: 0.0,
         };
         let topic = Crashing { staged: self, job: self.job(seed, faults) };
         let manifest = disturbed(&topic, &script, &mut random, &store, &mut Tally::default())?;

@@ -8,6 +8,7 @@ use connectors::{Source, Store as _};
 use dataflow::checkpoint::{Manifest, Position, Start};
 use dataflow::job::{JobConfig, Status};
 
+use crate::people;
 use crate::random::Random;
 use crate::stage::{Fate, ScriptStore, Sips, Stage};
 
@@ -37,6 +38,8 @@ pub struct Script {
     pub stuck_steps: u64,
     /// Records that a poll gives at most.
     pub sip: usize,
+    /// How likely people ask for something at a step.
+    pub people: f64,
 }
 
 /// What happened on the way, for the report.
@@ -50,6 +53,8 @@ pub struct Tally {
     pub incidents: u64,
     pub late: u64,
     pub pending: u64,
+    pub asked: u64,
+    pub resolved: u64,
 }
 
 /// Every write acknowledged at once, the workers in turn.
@@ -183,6 +188,9 @@ fn live_once(
             steps.advance_to(steps.now() + 1);
         }
         disturb(store, wire, random);
+        if random.chance(script.people) {
+            people::ask(&mut store.stored(), *now, random);
+        }
         if stage.texts.is_some() {
             if random.chance(0.1) {
                 stage.embed(random.chance(0.8));

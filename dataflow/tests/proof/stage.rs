@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
 use connectors::memory::{MemoryEmbedder, MemoryStore};
-use connectors::{Checkpoint, Event, IdleMark, Live, PartitionReader, Poll, Source, SourceError, Store as _};
+use connectors::{Event, Live, PartitionReader, Poll, Source, SourceError, Store as _};
 use dataflow::begin::settle;
 use dataflow::checkpoint::{Manifest, Start};
 use dataflow::embeddings::Embeddings;
@@ -56,7 +56,8 @@ impl Stage {
             (embeddings, MemoryEmbedder::new())
         });
         let settled = settle(config, &mut stored, checkpoint, marks).expect("nothing is gone from memory");
-        let start = Start::decode(settled.checkpoint, settled.marks).expect("what was written can be read");
+        let mut start = Start::decode(settled.checkpoint, settled.marks).expect("what was written can be read");
+        start.controls = settled.controls;
         let start = Arc::new(start);
         let communication = if workers == 1 { Communication::Thread } else { Communication::Process(workers) };
         let (mut commands, mut answers, mut ends) = (Vec::new(), Vec::new(), Vec::new());
@@ -252,13 +253,9 @@ impl ScriptStore {
     }
 
     fn apply(&self, work: &Work) {
-        let mut store = self.store.clone();
         match work {
             Work::Rows(rows) => self.apply_rows(rows),
-            Work::Checkpoint(checkpoint) => {
-                store.write_checkpoint(&Checkpoint::clone(checkpoint)).expect("memory does not fail");
-            }
-            Work::Marks(marks) => store.write_marks(&Vec::<IdleMark>::clone(marks)).expect("memory does not fail"),
+            other => other.apply(&mut self.store.clone()).expect("memory does not fail"),
         }
     }
 

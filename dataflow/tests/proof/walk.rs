@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use connectors::memory::{MemoryEmbedder, MemoryStore, Steps};
 use connectors::{Source, Store as _};
+use dataflow::controls::ASKED_MS;
 use dataflow::embeddings::Embeddings;
 use dataflow::embeddings::backfill::Backfill;
 use dataflow::faults::Faults;
@@ -59,6 +60,7 @@ pub fn walk(seed: u64, faults: &Faults, stuck_steps: u64, tally: &mut Tally) -> 
         live: random.chance(0.7),
         stuck_steps,
         sip: random.between(1, 12) as usize,
+        people: *random.pick(&[0.0, 0.003, 0.02]),
     };
     let got = disturbed(&Walked { world: &world, faults, patient: false }, &script, &mut random, &store, tally)?;
     // The undisturbed run gets the same idle marks: they are decisions, made once and kept.
@@ -66,6 +68,11 @@ pub fn walk(seed: u64, faults: &Faults, stuck_steps: u64, tally: &mut Tally) -> 
     let marks = store.stored().marks().expect("memory does not fail");
     tally.marks += marks.len() as u64;
     calm.stored().write_marks(&marks).expect("memory does not fail");
+    // And what people asked for, where the job placed it.
+    let mut controls = store.stored().controls().expect("memory does not fail");
+    controls.retain(|control| control.window_ms != ASKED_MS);
+    tally.asked += controls.len() as u64;
+    calm.stored().write_controls(&controls).expect("memory does not fail");
     let sound = Walked { world: &world, faults: &Faults::default(), patient: true };
     let want = undisturbed(&sound.job(sound.finite()), 1, &calm, STUCK_STEPS)
         .map_err(|error| format!("the undisturbed run: {error}"))?;
@@ -83,7 +90,11 @@ pub fn walk(seed: u64, faults: &Faults, stuck_steps: u64, tally: &mut Tally) -> 
             return Err("undisturbed run: a state was not waited for".to_owned());
         }
     }
-    compare(&content(&store.stored(), &got), &content(&calm.stored(), &want))
+    let (got, want) = (content(&store.stored(), &got), content(&calm.stored(), &want));
+    let is_resolved =
+        |line: &&String| line.starts_with("anomaly_events") && !line.contains("Text(\"open\"), Null, Bool");
+    tally.resolved += got.lines.iter().filter(is_resolved).count() as u64;
+    compare(&got, &want)
 }
 
 /// Completes what is pending, as if the embedder had failed and a writer died after it had written and before it removed

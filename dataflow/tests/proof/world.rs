@@ -24,7 +24,7 @@ pub struct World {
     pub births: BTreeMap<u32, u64>,
 }
 
-const START_MS: i64 = 1_772_445_600_000;
+pub const START_MS: i64 = 1_772_445_600_000;
 const TYPES: [&str; 3] = ["rooftop_unit", "chiller", "pump"];
 
 /// A small topic: several devices over some partitions, with all that the field has: disorder, late readings, duplicates,
@@ -95,7 +95,7 @@ pub fn world(seed: u64) -> World {
             "supply_air_temp" if random.chance(0.05) => ",\"unit\":\"parsec\"",
             _ => "",
         };
-        let place = if random.chance(0.1) { ",\"location\":\"roof\"" } else { "" };
+        let place = if random.chance(0.1) { ",\"location\":\"roof\",\"building_id\":\"b1\"" } else { "" };
         let time =
             if random.chance(0.1) { format!("\"{}\"", model::time::format_ms(event_ms)) } else { event_ms.to_string() };
         let value =

@@ -227,6 +227,17 @@ impl Evidence {
         (contributions, peak_ms)
     }
 
+    /// The metric that would stand first, its strongest accusation in multiples of the limit, and whether a broken rule put it
+    /// there; an empty name where none is accused.
+    pub(super) fn leading(&self) -> (&str, f64, bool) {
+        if let Some(rule) = &self.rule {
+            return (&rule.metric, RULE_RATIO, true);
+        }
+        // Of equal ones the first, as in the ranking.
+        let strongest = self.accused.iter().rev().max_by(|left, right| left.ratio.total_cmp(&right.ratio));
+        strongest.map_or(("", 1.0, false), |accused| (&accused.metric, accused.ratio, false))
+    }
+
     /// The incident in one line. Its length is that of the incident, so that the two can't disagree.
     pub(super) fn summary(&self, incident: &Incident, width_ms: i64) -> String {
         let leading = incident.contributions.first().map(|leading| {

@@ -20,6 +20,7 @@ use super::prepare::Decoded;
 use super::replay::replay;
 use crate::Input;
 use crate::checkpoint::Start;
+use crate::controls::Standing;
 use crate::detect::Context;
 use crate::directory::Directory;
 use crate::faults::Faults;
@@ -27,7 +28,7 @@ use crate::ledger::{Ledger, Totals};
 use crate::operators::detect::{Devices, Shared, detect};
 use crate::operators::read::{Reader, read};
 use crate::operators::window::window;
-use crate::operators::{Cut, read::Streams};
+use crate::operators::{Announced, read::Streams};
 use crate::progress::Progress;
 use crate::settings::JobSettings;
 
@@ -128,6 +129,7 @@ fn behind<'scope>(
         corrected_for_ms: None,
         embedder: part.embedder.map(|make| make()),
         texts: None,
+        standing: Standing::default(),
     };
     let mut directory = Directory::default();
     let devices = Devices::resume(Vec::new(), &mut directory, &context);
@@ -144,7 +146,7 @@ fn behind<'scope>(
         closed.probe_with(durable);
         return;
     }
-    let mut control: Input<Cut> = InputHandle::new();
+    let mut control: Input<Announced> = InputHandle::new();
     let controls = control.to_stream(closed.scope());
     // No cut will ever be announced.
     control.close();

@@ -214,6 +214,10 @@ fn one_incident(incident: &Stored) -> String {
         if incident.methods.is_empty() { "its own watch".to_owned() } else { incident.method_names() },
         printable(&incident.summary)
     );
+    let said = incident.said();
+    if !said.is_empty() {
+        let _ = writeln!(text, "  people say: {said}");
+    }
     if !incident.contributions.is_empty() {
         let header = ["", "metric", "share", "furthest seen", "expected", "unit", "what"];
         let mut shown = table(&header, &[2, 3, 4]);
