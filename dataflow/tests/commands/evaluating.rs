@@ -164,10 +164,12 @@ fn a_rule_is_right_wrong_or_not_applicable() {
     let folder = folder();
     let case = |rule: &str, scenario: &str, column: &str, role: &str, value: &str, fault: &str| {
         let rows: Vec<String> = (0..24)
-            .map(|row| format!(r#"["2026-01-05T{:02}:{:02}:00Z","70","{value}","1"]"#, 12 + row / 12, row % 12 * 5))
+            .map(|row| {
+                format!(r#"["2026-01-05T{:02}:{:02}:00Z","70","{value}","1","occupied"]"#, 12 + row / 12, row % 12 * 5)
+            })
             .collect();
         format!(
-            r#"{{"rule":"{rule}","scenario":"{scenario}","roles":{{"oa_t":"outside-air-temp","{column}":"{role}","fan":"fan-status"}},"header":["timestamp_utc","oa_t","{column}","fan"],"rows":[{}],"expected":{{"any_fault":{fault}}}}}"#,
+            r#"{{"rule":"{rule}","scenario":"{scenario}","roles":{{"oa_t":"outside-air-temp","{column}":"{role}","fan":"fan-status","occ":"occupied"}},"header":["timestamp_utc","oa_t","{column}","fan","occ"],"rows":[{}],"expected":{{"any_fault":{fault}}}}}"#,
             rows.join(",")
         )
     };
