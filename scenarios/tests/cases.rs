@@ -289,6 +289,10 @@ fn accept(
     let Some(conversion) = catalogue.conversion(&device_type, &message.metric_name, message.unit.as_deref()) else {
         return refused(DeadLetterReason::UnknownUnit);
     };
+    let value = message.metric_value * conversion.scale + conversion.offset;
+    if !value.is_finite() {
+        return refused(DeadLetterReason::NotFinite);
+    }
     let devices = partition.known.len();
     match partition.known.get_mut(message.device_id.as_ref()) {
         None if devices >= settings.max_devices => return refused(DeadLetterReason::TooManyDevices),
@@ -299,7 +303,7 @@ fn accept(
         Some(metrics) if metrics.len() >= settings.max_metrics => return refused(DeadLetterReason::TooManyMetrics),
         Some(metrics) => metrics.push(message.metric_name.to_string()),
     }
-    Ok(message.metric_value * conversion.scale + conversion.offset)
+    Ok(value)
 }
 
 fn row(table: TableId, version: Version, columns: &[(&str, Value)]) -> Row {
