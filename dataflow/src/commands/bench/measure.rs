@@ -54,9 +54,9 @@ impl Measured {
         rate(self.messages, self.cpu_s)
     }
 
-    /// Long enough for a rate a CPU-second: the system tells CPU time in steps of 10 ms, 5 % of this.
+    /// Long enough for a rate a CPU-second: the system tells CPU time in steps of 10 ms, a fifth of this.
     pub fn has_cpu_rate(&self) -> bool {
-        self.cpu_s >= 0.2
+        self.cpu_s >= 0.05
     }
 
     /// What people feel.
