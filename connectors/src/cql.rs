@@ -28,7 +28,7 @@ mod schema;
 mod tls;
 mod write;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 use model::tables::{Kind, TABLES, TableId};
@@ -278,6 +278,20 @@ impl Store for CqlStore {
     ) -> Result<(), StoreError> {
         check_prefix(table.table(), prefix)?;
         self.wait(scan::scan(&self.link, table, prefix, each))
+    }
+
+    fn scan_range(
+        &mut self,
+        table: TableId,
+        prefix: &[Value],
+        range: Range<i64>,
+        each: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        crate::range::check(table.table(), prefix)?;
+        if prefix.len() < table.table().partition_columns {
+            return crate::range::scan(self, table, prefix, range, each);
+        }
+        self.wait(scan::scan_range(&self.link, table, prefix, range, each))
     }
 
     fn find(&mut self, table: TableId, keys: &[Vec<Value>]) -> Result<Vec<Row>, StoreError> {

@@ -19,7 +19,7 @@ mod lease;
 mod schema;
 mod values;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use model::{Row, Value};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::fit::{check_prefix, check_row};
-use crate::{Checkpoint, Control, IdleMark, LeaseOwner, Store, StoreError};
+use crate::{Checkpoint, Control, IdleMark, LeaseOwner, Store, StoreError, range};
 use lease::FileLock;
 use schema::TableSql;
 
@@ -95,6 +95,33 @@ impl SqliteStore {
             }
         }
         transaction.commit()
+    }
+
+    /// Hands over the rows below a prefix page by page; with a range only those whose next key column lies in it.
+    fn scan_pages(
+        &self,
+        table: TableId,
+        prefix: &[Value],
+        range: Option<Range<i64>>,
+        each: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        let sql = &self.tables[table as usize];
+        let mut after: Option<Vec<Value>> = None;
+        loop {
+            let part = values::Part { prefix, range: range.as_ref(), after: after.as_deref() };
+            let page = values::read_page(&self.connection, sql, &part, PAGE_ROWS)
+                .map_err(|error| error.into_store_error(&self.path, table))?;
+            let whole = page.len() == PAGE_ROWS;
+            after = page.last().map(|row| row.key()[prefix.len()..].to_vec());
+            for row in page {
+                if each(row).is_break() {
+                    return Ok(());
+                }
+            }
+            if !whole || prefix.len() == table.table().key_columns {
+                return Ok(());
+            }
+        }
     }
 
     fn remove_rows(&mut self, rows: &[Row]) -> rusqlite::Result<()> {
@@ -176,22 +203,18 @@ impl Store for SqliteStore {
         each: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<(), StoreError> {
         check_prefix(table.table(), prefix)?;
-        let sql = &self.tables[table as usize];
-        let mut after: Option<Vec<Value>> = None;
-        loop {
-            let page = values::read_page(&self.connection, sql, prefix, after.as_deref(), PAGE_ROWS)
-                .map_err(|error| error.into_store_error(&self.path, table))?;
-            let whole = page.len() == PAGE_ROWS;
-            after = page.last().map(|row| row.key()[prefix.len()..].to_vec());
-            for row in page {
-                if each(row).is_break() {
-                    return Ok(());
-                }
-            }
-            if !whole || prefix.len() == table.table().key_columns {
-                return Ok(());
-            }
-        }
+        self.scan_pages(table, prefix, None, each)
+    }
+
+    fn scan_range(
+        &mut self,
+        table: TableId,
+        prefix: &[Value],
+        range: Range<i64>,
+        each: &mut dyn FnMut(Row) -> ControlFlow<()>,
+    ) -> Result<(), StoreError> {
+        range::check(table.table(), prefix)?;
+        self.scan_pages(table, prefix, Some(range), each)
     }
 
     fn count(&mut self, table: TableId) -> Result<u64, StoreError> {

@@ -2,12 +2,12 @@
 //! first (some hundred bytes each), and then read one after the other, a few ahead.
 
 use std::cmp::Ordering;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
-use model::tables::{Table, TableId};
+use model::tables::{Column, Table, TableId};
 use model::{Row, Value};
 use scylla::response::PagingState;
 use scylla::response::query_result::QueryRowsResult;
@@ -47,6 +47,8 @@ struct Scan<'a> {
     link: &'a Link,
     table: &'static Table,
     action: String,
+    /// Columns of the values that a statement is given.
+    columns: Vec<Column>,
 }
 
 pub(super) async fn scan(
@@ -56,8 +58,8 @@ pub(super) async fn scan(
     each: &mut dyn FnMut(Row) -> ControlFlow<()>,
 ) -> Result<(), StoreError> {
     let table = table.table();
-    let scan = Scan { link, table, action: format!("read table {:?} of", table.name) };
-    let rows = scan.rows_statement(prefix.len().max(table.partition_columns)).await?;
+    let scan = Scan::new(link, table);
+    let rows = scan.rows_statement(prefix.len().max(table.partition_columns), false).await?;
     if prefix.len() >= table.partition_columns {
         return scan.partitions(&rows, &[prefix.to_vec()], each).await.map(drop);
     }
@@ -72,11 +74,27 @@ pub(super) async fn scan(
     Ok(())
 }
 
+/// Rows of one partition whose key column behind the prefix lies in a range; the servers look nowhere else.
+pub(super) async fn scan_range(
+    link: &Link,
+    table: TableId,
+    prefix: &[Value],
+    range: Range<i64>,
+    each: &mut dyn FnMut(Row) -> ControlFlow<()>,
+) -> Result<(), StoreError> {
+    let table = table.table();
+    let (known, next) = (&table.columns[..prefix.len()], table.columns[prefix.len()]);
+    let scan = Scan { columns: [known, &[next, next]].concat(), ..Scan::new(link, table) };
+    let rows = scan.rows_statement(prefix.len(), true).await?;
+    let values = [prefix, &[Value::Int(range.start), Value::Int(range.end)]].concat();
+    scan.partitions(&rows, &[values], each).await.map(drop)
+}
+
 /// Rows by their whole keys, many at a time.
 pub(super) async fn find(link: &Link, table: TableId, keys: &[Vec<Value>]) -> Result<Vec<Row>, StoreError> {
     let table = table.table();
-    let scan = Scan { link, table, action: format!("read table {:?} of", table.name) };
-    let statement = scan.rows_statement(table.key_columns).await?;
+    let scan = Scan::new(link, table);
+    let statement = scan.rows_statement(table.key_columns, false).await?;
     let mut found = Vec::new();
     for keys in keys.chunks(AHEAD_SINGLE) {
         let each = &mut |row| {
@@ -89,12 +107,19 @@ pub(super) async fn find(link: &Link, table: TableId, keys: &[Vec<Value>]) -> Re
     Ok(found)
 }
 
-impl Scan<'_> {
-    /// Selects rows whose leading key columns are given.
-    async fn rows_statement(&self, keys: usize) -> Result<PreparedStatement, StoreError> {
+impl<'a> Scan<'a> {
+    fn new(link: &'a Link, table: &'static Table) -> Self {
+        Scan { link, table, action: format!("read table {:?} of", table.name), columns: table.columns.to_vec() }
+    }
+
+    /// Selects rows whose leading key columns are given; `ranged`: the next one between two ends.
+    async fn rows_statement(&self, keys: usize, ranged: bool) -> Result<PreparedStatement, StoreError> {
         let layout = schema::layout(self.table.id);
-        let conditions: Vec<String> =
+        let mut conditions: Vec<String> =
             self.table.columns[..keys].iter().map(|column| format!("\"{}\" = ?", column.name)).collect();
+        if ranged {
+            conditions.push(format!("\"{0}\" >= ? AND \"{0}\" < ?", self.table.columns[keys].name));
+        }
         let mut text = format!(
             "SELECT {}, writetime(\"{}\") FROM {} WHERE {}",
             schema::names(self.table.columns),
@@ -155,7 +180,7 @@ impl Scan<'_> {
         each: &mut dyn FnMut(Row) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, StoreError> {
         let page = |key, from| {
-            let values = Keys { columns: self.table.columns, values: key };
+            let values = Keys { columns: &self.columns, values: key };
             self.link.page(&self.action, statement, values, from)
         };
         let first = try_join_all(keys.iter().map(|key| page(key, PagingState::start()))).await?;

@@ -85,7 +85,7 @@ fn try_row(store: &mut SqliteStore) -> Result<(), StoreError> {
         let mut statement = transaction.prepare_cached(&sql.upsert).map_err(failed)?;
         values::bind_row(&mut statement, &row).and_then(|()| statement.raw_execute()).map_err(failed)?;
     }
-    let read = values::read_page(&transaction, sql, row.key(), None, 2)
+    let read = values::read_page(&transaction, sql, &values::Part { prefix: row.key(), range: None, after: None }, 2)
         .map_err(|error| error.into_store_error(&store.path, row.table))?;
     transaction.rollback().map_err(failed)?;
     if read == [row] {

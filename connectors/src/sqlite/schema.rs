@@ -57,13 +57,17 @@ impl TableSql {
         TableSql { id: table.id, upsert, delete, columns }
     }
 
-    /// One page in key order: parameters are the prefix, then the rest of the last key if there was a page before.
-    pub(super) fn page(&self, prefix: usize, follows: bool, limit: usize) -> String {
+    /// One page in key order: parameters are the prefix, then the two ends if the column behind it has to lie in a range, then the
+    /// rest of the last key if there was a page before.
+    pub(super) fn page(&self, prefix: usize, ranged: bool, follows: bool, limit: usize) -> String {
         let table = self.id.table();
         let keys = &table.columns[..table.key_columns];
         let mut conditions: Vec<String> =
             keys[..prefix].iter().map(|column| format!("\"{}\" = ?", column.name)).collect();
         let rest = &keys[prefix..];
+        if let (true, Some(column)) = (ranged, rest.first()) {
+            conditions.push(format!("\"{0}\" >= ? AND \"{0}\" < ?", column.name));
+        }
         if follows && !rest.is_empty() {
             let names = list(rest.iter().map(|column| column.name));
             conditions.push(format!("({names}) > ({})", vec!["?"; rest.len()].join(", ")));

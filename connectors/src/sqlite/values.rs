@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::path::Path;
 
 use model::tables::{Kind, TableId};
@@ -86,16 +87,27 @@ impl PageError {
     }
 }
 
-/// Reads the next rows behind `after` (key values behind the prefix).
+/// Which rows of a table.
+pub(super) struct Part<'a> {
+    /// Values of the leading key columns.
+    pub(super) prefix: &'a [Value],
+    /// What the next one may be.
+    pub(super) range: Option<&'a Range<i64>>,
+    /// Key values behind the prefix of the last row that is known.
+    pub(super) after: Option<&'a [Value]>,
+}
+
+/// Reads the next rows.
 pub(super) fn read_page(
     connection: &Connection,
     sql: &TableSql,
-    prefix: &[Value],
-    after: Option<&[Value]>,
+    part: &Part<'_>,
     limit: usize,
 ) -> Result<Vec<Row>, PageError> {
-    let mut statement = connection.prepare_cached(&sql.page(prefix.len(), after.is_some(), limit))?;
-    for (at, value) in prefix.iter().chain(after.unwrap_or_default()).enumerate() {
+    let Part { prefix, range, after } = part;
+    let mut statement = connection.prepare_cached(&sql.page(prefix.len(), range.is_some(), after.is_some(), limit))?;
+    let ends: Vec<Value> = range.iter().flat_map(|range| [Value::Int(range.start), Value::Int(range.end)]).collect();
+    for (at, value) in prefix.iter().chain(&ends).chain(after.unwrap_or_default()).enumerate() {
         bind(&mut statement, at + 1, value)?;
     }
     let columns = sql.id.table().columns;

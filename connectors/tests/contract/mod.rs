@@ -1,5 +1,7 @@
 //! What every store keeps. The tests beside run it on SQLite and memory, `live` on a CQL server.
 
+mod scans;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -10,6 +12,7 @@ use model::tables::{Kind, TABLES, Table, TableId};
 use model::{Row, Value, Version};
 
 use crate::common::{late, occurrence, scan};
+pub use scans::*;
 
 /// One store that can be opened more than once.
 pub struct Place<'a> {
@@ -32,6 +35,7 @@ macro_rules! contracts {
             the_nearest_vectors_of_a_method_are_found,
             scans_are_in_key_order_and_by_prefix,
             a_scan_over_many_pages_sees_each_row_once_and_stops_when_told,
+            a_range_of_a_scan_is_what_lies_in_it,
             every_kind_of_value_comes_back_to_the_bit,
             a_higher_version_takes_back_what_it_lacks,
             a_zero_in_a_double_column_has_no_sign,
@@ -121,53 +125,6 @@ pub fn the_nearest_vectors_of_a_method_are_found(place: &Place<'_>) {
 fn key_order(a: &Row, b: &Row) -> Ordering {
     let pairs = a.key().iter().zip(b.key());
     pairs.map(|(a, b)| a.key_order(b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
-}
-
-pub fn scans_are_in_key_order_and_by_prefix(place: &Place<'_>) {
-    let mut store = (place.open)();
-    let mut rows = Vec::new();
-    for device in ["a", "A", "B", "é", "ä", "a\u{0}b", "aa", "", "日本", "\u{10ffff}", "\u{ffff}"] {
-        for time_ms in [0, -1, i64::MIN, i64::MAX, 1 << 40, -(1 << 40)] {
-            rows.push(late(device, time_ms, "fan_speed", -3, i64::MIN, -0.0));
-            rows.push(late(device, time_ms, "Fan", 7, -1, 1e300));
-        }
-    }
-    store.write(&rows).unwrap();
-    rows.sort_by(key_order);
-    assert_eq!(scan(&mut *store, TableId::LateMetrics, &[]), rows);
-    for length in 1..=6 {
-        let prefix = &rows[20].key()[..length];
-        let expected: Vec<Row> = rows.iter().filter(|row| row.key()[..length] == *prefix).cloned().collect();
-        assert_eq!(scan(&mut *store, TableId::LateMetrics, prefix), expected);
-    }
-    assert_eq!(scan(&mut *store, TableId::LateMetrics, &[Value::Text("no such".into())]), []);
-    // And by whole keys, in the order of asking.
-    let mut keys: Vec<Vec<Value>> = rows.iter().rev().map(|row| row.key().to_vec()).collect();
-    keys.insert(9, late("é", 5, "Fan", 7, -1, 0.0).key().to_vec());
-    assert!(store.find(TableId::LateMetrics, &keys).unwrap().iter().eq(rows.iter().rev()));
-    let too_long = vec![Value::Text("x".into()); 7];
-    let refused = store.scan(TableId::LateMetrics, &too_long, &mut |_| ControlFlow::Continue(()));
-    assert!(matches!(refused, Err(StoreError::Row { .. })));
-    let other_kind = store.scan(TableId::LateMetrics, &[Value::Int(1)], &mut |_| ControlFlow::Continue(()));
-    assert!(matches!(other_kind, Err(StoreError::Row { .. })));
-}
-
-pub fn a_scan_over_many_pages_sees_each_row_once_and_stops_when_told(place: &Place<'_>) {
-    let mut store = (place.open)();
-    let rows: Vec<Row> = (0..2_048i64).map(|n| late(&format!("d{}", n % 3), n / 3, "m", 0, n, 0.5)).collect();
-    store.write(&rows).unwrap();
-    let mut sorted = rows;
-    sorted.sort_by(key_order);
-    assert_eq!(scan(&mut *store, TableId::LateMetrics, &[]), sorted);
-    let of_one: Vec<Row> = sorted.iter().filter(|row| row.values[0] == Value::Text("d1".into())).cloned().collect();
-    assert_eq!(scan(&mut *store, TableId::LateMetrics, &[Value::Text("d1".into())]), of_one);
-    let mut seen = 0;
-    let mut until_700 = |_| {
-        seen += 1;
-        if seen == 700 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    };
-    store.scan(TableId::LateMetrics, &[], &mut until_700).unwrap();
-    assert_eq!(seen, 700);
 }
 
 /// A value of a column's kind with what is hard to keep.
