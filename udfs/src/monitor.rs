@@ -144,22 +144,24 @@ impl Monitor {
         let (mut verdicts, mut conditions) = (Vec::with_capacity(4), Vec::new());
         let (mut votes, mut since_ms, mut rule) = ([false; 4], [None; 4], None);
         for (at, detector) in self.detectors.all().into_iter().enumerate() {
-            if (at > 0 && !self.pilot_done) || config.weights[at] <= 0.0 {
-                // While states are held back only critical rules speak; a method without weight never does.
-                verdicts.push(silent_verdict(model::Method::ALL[at], sample.warm_up));
-                continue;
-            }
-            let evidence = detector.judge(&sample);
+            // While states are held back only critical rules speak; a method without weight never does.
+            let is_asked = (at == 0 || self.pilot_done) && config.weights[at] > 0.0;
+            let evidence = is_asked.then(|| detector.judge(&sample));
             if at == 0 {
                 // The rules need no past. Where one is broken, a new operating point is no excuse for the other methods.
-                sample.rule_pending = evidence.since_ms.is_some();
-                sample.judging = self.warm && (unfamiliar.is_none() || evidence.anomalous);
+                sample.rule_pending = evidence.as_ref().is_some_and(|evidence| evidence.since_ms.is_some());
+                let is_broken = evidence.as_ref().is_some_and(|evidence| evidence.anomalous);
+                sample.judging = self.warm && (unfamiliar.is_none() || is_broken);
                 if sample.judging {
                     sample.warm_up = 1.0;
                 } else if let (true, Some(Unfamiliar { learned, .. })) = (self.warm, unfamiliar) {
                     sample.warm_up = (f64::from(learned) / f64::from(windows.max(1))).clamp(0.0, 0.99);
                 }
             }
+            let Some(evidence) = evidence else {
+                verdicts.push(silent_verdict(model::Method::ALL[at], sample.warm_up));
+                continue;
+            };
             (votes[at], since_ms[at]) = (evidence.anomalous, evidence.since_ms);
             rule = rule.or(evidence.rule);
             conditions.extend(evidence.conditions);
