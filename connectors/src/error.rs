@@ -73,6 +73,9 @@ pub enum SourceError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The store that messages are made of failed.
+    #[error("{0}")]
+    Store(Box<StoreError>),
     /// There is no such partition.
     #[error("topic {topic:?} has no partition {partition}")]
     Partition {

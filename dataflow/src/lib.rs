@@ -38,6 +38,8 @@ pub mod run;
 pub mod samples;
 pub mod series;
 pub mod settings;
+pub mod slice;
+pub mod whole;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

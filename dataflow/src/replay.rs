@@ -2,10 +2,9 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use connectors::Store;
 use connectors::memory::{MemorySource, MemoryStore};
 use model::Row;
@@ -15,10 +14,9 @@ use scenarios::render::render;
 
 use crate::checkpoint::Manifest;
 use crate::config;
-use crate::faults::Faults;
-use crate::job::JobConfig;
+use crate::job::{JobConfig, MakeEmbedder};
 use crate::progress::Progress;
-use crate::run::{Workers, run};
+use crate::whole;
 
 /// What a replay left behind.
 pub struct Replayed {
@@ -41,16 +39,8 @@ pub fn job_of(case: &Case) -> anyhow::Result<JobConfig> {
     let recording = case.recording()?;
     let source = MemorySource::from_lines(&case.name, &recording)
         .with_context(|| format!("could not read the messages of case {:?}", case.name))?;
-    Ok(JobConfig {
-        settings: config.job,
-        monitor: config.detectors,
-        source: Arc::new(source),
-        store_rows: true,
-        embedder: Some(|| Box::new(connectors::projection::Projection::new())),
-        texts: None,
-        faults: Faults::default(),
-        timed: true,
-    })
+    let embedder: MakeEmbedder = || Box::new(connectors::projection::Projection::new());
+    Ok(JobConfig { embedder: Some(embedder), ..whole::job_of(&config, Arc::new(source)) })
 }
 
 /// Runs a case on so many worker threads, from the beginning to its end.
@@ -68,12 +58,10 @@ pub fn replay(case: &Case, threads: usize) -> anyhow::Result<Replayed> {
 pub fn replay_job(case: &Case, job: &JobConfig, threads: usize) -> anyhow::Result<Replayed> {
     let store = MemoryStore::new();
     let handle: Box<dyn Store> = Box::new(store.clone());
-    let stop = Arc::new(AtomicBool::new(false));
-    let outcome = run(job, &Workers::threads(threads), Some(handle), &stop, &Arc::new(Progress::default()))
+    let (manifest, wall) = whole::run_whole(job, threads, handle, &Arc::new(Progress::default()))
         .with_context(|| format!("could not replay case {:?}", case.name))?;
-    let manifest = outcome.manifest.ok_or_else(|| anyhow!("case {:?} came to no checkpoint at its end", case.name))?;
     let text = show(case, &manifest, &mut store.clone())?;
-    Ok(Replayed { text, manifest, store, wall: outcome.wall })
+    Ok(Replayed { text, manifest, store, wall })
 }
 
 /// A store's content as the case wants it shown.

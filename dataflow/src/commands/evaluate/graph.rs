@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use anyhow::{Context as _, anyhow};
 use connectors::Store;
@@ -13,13 +12,10 @@ use model::time::format_ms;
 use model::{Row, Value, Verdict};
 use serde_json::json;
 
-use crate::checkpoint::Manifest;
 use crate::commands::common::scan;
 use crate::config::Config;
-use crate::faults::Faults;
-use crate::job::JobConfig;
 use crate::progress::Progress;
-use crate::run::{Workers, run};
+use crate::whole::{job_of, run_whole};
 
 /// What a device sent: rows of cells in rising or nearly rising order of time.
 pub struct Recording {
@@ -126,22 +122,10 @@ impl Outcome {
 /// # Errors
 /// If the job fails, or its tables hold what they can't.
 pub fn judge(recording: &Recording, config: &Config) -> anyhow::Result<Outcome> {
-    let job = JobConfig {
-        settings: config.job.clone(),
-        monitor: config.detectors.clone(),
-        source: Arc::new(recording.source()),
-        store_rows: true,
-        embedder: None,
-        texts: None,
-        faults: Faults::default(),
-        timed: true,
-    };
+    let job = job_of(config, Arc::new(recording.source()));
     let mut store = MemoryStore::new();
-    let (stop, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(Progress::default()));
-    let ran = run(&job, &Workers::threads(1), Some(Box::new(store.clone())), &stop, &progress)
+    run_whole(&job, 1, Box::new(store.clone()), &Arc::new(Progress::default()))
         .with_context(|| format!("could not judge {}", recording.device_id))?;
-    let Manifest { finished, .. } = ran.manifest.ok_or_else(|| anyhow!("the job came to no checkpoint at its end"))?;
-    assert!(finished, "a finite recording ends");
     read(&mut store, config)
 }
 
