@@ -108,12 +108,7 @@ pub fn load_as_written(
     flags: &[(String, String)],
 ) -> anyhow::Result<(Config, Table)> {
     let mut layers = Vec::new();
-    if let Some(path) = file {
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("could not read configuration {}", path.display()))?;
-        let table = text.parse().with_context(|| format!("configuration {} is no TOML", path.display()))?;
-        layers.push(Layer { name: format!("configuration {}", path.display()), table });
-    }
+    layers.extend(file.map(read_file).transpose()?);
     let environment: BTreeMap<String, String> = environment.collect();
     for (name, text) in environment.iter().filter(|(name, _)| name.starts_with(PREFIX)) {
         let key = name[PREFIX.len()..].to_lowercase().replace("__", ".");
@@ -144,6 +139,46 @@ pub fn from_table_and_flags(name: &str, table: Table, flags: &[(String, String)]
     let mut layers = vec![Layer { name: name.to_owned(), table }];
     layers.extend(flags.iter().map(|(key, text)| Layer { name: format!("flag --set {key}"), table: one(key, text) }));
     Ok(join(layers, &BTreeMap::new())?.0)
+}
+
+/// What says where the job runs and not what it makes of its messages.
+const OF_THE_PLACE: [&str; 8] =
+    ["source", "store", "embedder", "group", "dead_letter_topic", "anomaly_topic", "kafka", "embedding"];
+
+/// The settings that a backtest compares: `base` (a name and its table), then a file, then flags, all without the environment
+/// and without what says where a job runs: its passwords need not be at hand.
+///
+/// # Errors
+/// As [`load`].
+pub fn for_backtest(
+    base: Option<(String, Table)>,
+    file: Option<&Path>,
+    flags: &[(String, String)],
+) -> anyhow::Result<Config> {
+    let mut layers: Vec<Layer> = base.into_iter().map(|(name, table)| Layer { name, table }).collect();
+    layers.extend(file.map(read_file).transpose()?);
+    layers.extend(flags.iter().map(|(key, text)| Layer { name: format!("flag --set {key}"), table: one(key, text) }));
+    for key in OF_THE_PLACE {
+        layers.iter_mut().for_each(|layer| drop(layer.table.remove(key)));
+    }
+    Ok(join(layers, &BTreeMap::new())?.0)
+}
+
+/// All settings that a backtest compares, as dotted keys with their values.
+pub fn compared(config: &Config) -> BTreeMap<String, String> {
+    let mut table = Table::try_from(config).expect("settings can be written as TOML");
+    for key in OF_THE_PLACE {
+        table.remove(key);
+    }
+    let text = |value: Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    flat(&table, "").into_iter().map(|(key, value)| (key, text(value))).collect()
+}
+
+fn read_file(path: &Path) -> anyhow::Result<Layer> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("could not read configuration {}", path.display()))?;
+    let table = text.parse().with_context(|| format!("configuration {} is no TOML", path.display()))?;
+    Ok(Layer { name: format!("configuration {}", path.display()), table })
 }
 
 fn join(layers: Vec<Layer>, environment: &BTreeMap<String, String>) -> anyhow::Result<(Config, Table)> {

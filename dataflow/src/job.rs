@@ -78,21 +78,25 @@ pub struct JobConfig {
 impl JobConfig {
     /// The settings that decide results, as text: a store holds results of one such text only.
     pub fn meaning(&self) -> String {
-        let settings = &self.settings;
-        format!(
-            "window={} lateness={} max_future={} max_age={:?} max_message_bytes={} max_devices={} max_metrics={} aggregate={:?} corrected_for={:?} detectors={:016x}",
-            settings.window_ms,
-            settings.lateness_ms,
-            settings.max_future_ms,
-            settings.max_age_ms,
-            settings.max_message_bytes,
-            settings.max_devices,
-            settings.max_metrics,
-            settings.aggregate,
-            settings.corrected_for_ms(),
-            model::hash::hash_text(&format!("{:?}", self.monitor)),
-        )
+        meaning(&self.settings, &self.monitor)
     }
+}
+
+/// As [`JobConfig::meaning`].
+pub fn meaning(settings: &JobSettings, monitor: &MonitorConfig) -> String {
+    format!(
+        "window={} lateness={} max_future={} max_age={:?} max_message_bytes={} max_devices={} max_metrics={} aggregate={:?} corrected_for={:?} detectors={:016x}",
+        settings.window_ms,
+        settings.lateness_ms,
+        settings.max_future_ms,
+        settings.max_age_ms,
+        settings.max_message_bytes,
+        settings.max_devices,
+        settings.max_metrics,
+        settings.aggregate,
+        settings.corrected_for_ms(),
+        model::hash::hash_text(&format!("{monitor:?}")),
+    )
 }
 
 /// How a worker stands after a step.

@@ -23,6 +23,8 @@ enum Command {
     Bench(commands::bench::BenchArguments),
     /// Score the detectors on labelled public data, beside what others have reached.
     Evaluate(commands::evaluate::EvaluateArguments),
+    /// Say which incidents a changed configuration makes appear, vanish or move.
+    Backtest(Box<commands::backtest::BacktestArguments>),
     /// Replay cases and compare what comes of them.
     Replay(commands::replay::ReplayArguments),
     /// Print, check or clear a store.
@@ -82,6 +84,7 @@ fn main() -> ExitCode {
         Some(Command::Run(run)) => commands::run::run(&run),
         Some(Command::Bench(bench)) => commands::bench::run(&bench),
         Some(Command::Evaluate(evaluate)) => commands::evaluate::run(&evaluate),
+        Some(Command::Backtest(backtest)) => commands::backtest::run(&backtest),
         Some(Command::Replay(replay)) => commands::replay::run(&replay),
         Some(Command::Store(store)) => commands::store::run(&store),
         Some(Command::Incidents(incidents)) => commands::incidents::run(&incidents),

@@ -207,14 +207,22 @@ pub fn newest_ms(store: &mut dyn Store) -> anyhow::Result<Option<i64>> {
     Ok(newest)
 }
 
+/// The settings that the store's results were made with, as its newest checkpoint tells them; empty where it has none.
+///
+/// # Errors
+/// If the store fails.
+pub fn settings_of(store: &mut dyn Store) -> anyhow::Result<String> {
+    let start = crate::checkpoint::Start::decode(store.latest_checkpoint()?, Vec::new())?;
+    Ok(start.manifest.map(|(_, manifest)| manifest.settings).unwrap_or_default())
+}
+
 /// Window width that the store's states were made with, from its newest checkpoint; a minute where it has none.
 ///
 /// # Errors
 /// If the store fails.
 pub fn window_ms(store: &mut dyn Store) -> anyhow::Result<i64> {
-    let start = crate::checkpoint::Start::decode(store.latest_checkpoint()?, Vec::new())?;
-    let settings = start.manifest.map(|(_, manifest)| manifest.settings).unwrap_or_default();
-    let width = settings.split(' ').find_map(|part| part.strip_prefix("window=")).and_then(|ms| ms.parse().ok());
+    let width =
+        settings_of(store)?.split(' ').find_map(|part| part.strip_prefix("window=")).and_then(|ms| ms.parse().ok());
     Ok(width.filter(|width_ms| *width_ms > 0).unwrap_or(60_000))
 }
 

@@ -253,7 +253,7 @@ impl Explained {
 
 /// Whether a verdict counts in the consensus: what has an incident of its own (a stuck or missing metric) does not, nor
 /// does the reason why a method keeps silent.
-pub(super) fn votes(verdict: &Verdict) -> bool {
+pub fn votes(verdict: &Verdict) -> bool {
     verdict.severity.is_some()
         && verdict.findings.iter().any(|finding| {
             !matches!(finding.kind.as_str(), "stuck" | "missing" | "new_operating_point" | "raised_bar" | "maintenance")

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use connectors::Store;
+use model::recording::Label;
 use model::tables::TableId;
 use model::time::format_ms;
 use model::{Contribution, Method, Row, Severity, Value};
@@ -115,6 +116,18 @@ pub struct Stored {
     pub note: Option<String>,
     /// They said so, and the job has not taken it up yet.
     pub asked: bool,
+}
+
+/// How long after its end a fault may still be what an incident is about: the equipment has to recover.
+const RECOVERY_MS: i64 = 3_600_000;
+
+/// Whether an incident, by its device, start and end, and when it was known, is about a labelled fault. One that was known before
+/// the fault began is about something else.
+pub fn is_about(label: &Label, device_id: &str, (start_ms, end_ms): (i64, i64), detected_ms: i64) -> bool {
+    device_id == label.device_id
+        && end_ms > label.start_ms
+        && detected_ms >= label.start_ms
+        && start_ms < label.end_ms + RECOVERY_MS
 }
 
 impl Stored {

@@ -30,11 +30,10 @@ use crate::outlets::{AnomalyTopic, DeadLetterTopic, Outlet};
 use crate::progress::Progress;
 use crate::run::Outcome;
 
-use watcher::Watcher;
-
 pub use embedding::{Embedder, embedder};
 pub use source::{labels_of, open as open_source, topic_url};
 pub use usage::{cpu_seconds, peak_rss_bytes};
+pub use watcher::Watcher;
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:

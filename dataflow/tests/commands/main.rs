@@ -1,5 +1,6 @@
 //! The commands as people call them: one small fleet is run once, then each command reads its store.
 
+mod backtest;
 mod compose;
 mod doctor;
 mod evaluating;

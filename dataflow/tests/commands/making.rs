@@ -179,6 +179,7 @@ fn settings_are_printed_and_checked() {
 #[test]
 fn every_command_has_help_with_an_example_and_completions() {
     for command in [
+        "backtest",
         "simulate",
         "convert",
         "convert csv",

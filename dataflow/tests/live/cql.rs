@@ -98,6 +98,23 @@ fn scenarios_leave_the_same_tables_as_in_sqlite() {
     }
 }
 
+/// A backtest reads a slice by the range of its partitions.
+#[test]
+fn a_slice_gives_the_same_backtest_as_of_sqlite() {
+    let stage = Stage::new("?vector_index=none");
+    let of_slice = |store: &str| -> serde_json::Value {
+        stage.output(&["--source", "scenario:fault-rtu-dirty-filter", "--store", store, "--json"]);
+        let setting = "detectors.confirm_windows=4";
+        let slice = ["backtest", "--store", store, "--from", "2026-03-02", "--set", setting, "--json"];
+        serde_json::from_slice(&stage.output(&slice)).unwrap()
+    };
+    let [here, there] = ["sqlite:a.db", &stage.store].map(of_slice);
+    assert_eq!(here["incidents"].as_array().map(Vec::len), Some(1), "{here:#}");
+    for part in ["slice", "before", "after", "counts", "incidents"] {
+        assert_eq!(here[part], there[part], "{part}");
+    }
+}
+
 #[test]
 fn a_job_that_is_killed_again_and_again_leaves_the_same_tables() {
     let stage = Stage::new("?vector_index=none");

@@ -15,20 +15,22 @@ use crate::progress::Progress;
 const LINE_EVERY: Duration = Duration::from_secs(10);
 
 /// A thread that watches; it steers nothing.
-pub(super) struct Watcher {
+pub struct Watcher {
     done: Arc<AtomicBool>,
     thread: std::thread::JoinHandle<()>,
 }
 
 impl Watcher {
-    pub(super) fn start(progress: Arc<Progress>, source: Arc<dyn Source>) -> Self {
+    /// Starts it.
+    pub fn start(progress: Arc<Progress>, source: Arc<dyn Source>) -> Self {
         let done = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&done);
         let thread = std::thread::spawn(move || watch(&progress, source.as_ref(), &ends));
         Watcher { done, thread }
     }
 
-    pub(super) fn finish(self) {
+    /// Ends it and takes the bar away.
+    pub fn finish(self) {
         self.done.store(true, Ordering::SeqCst);
         self.thread.thread().unpark();
         let _ = self.thread.join(); // it only shows; a panic of it ends the process by the hook
@@ -42,9 +44,9 @@ fn watch(progress: &Progress, source: &dyn Source, ends: &AtomicBool) {
         (true, None) => ProgressBar::new_spinner(),
         (false, _) => ProgressBar::hidden(),
     };
-    let template = match source.live() {
-        Some(_) => "{spinner} {human_pos} messages, {per_sec}; {msg}",
-        None => "{bar:30} {human_pos}/{human_len} messages, {per_sec}, {eta} left; {msg}",
+    let template = match source.messages_total() {
+        None => "{spinner} {human_pos} messages, {per_sec}; {msg}",
+        Some(_) => "{bar:30} {human_pos}/{human_len} messages, {per_sec}, {eta} left; {msg}",
     };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -9,6 +9,7 @@ use model::tables::TableId;
 use model::{Contribution, Row, Value};
 
 use crate::commands::common::printable;
+use crate::commands::incidents::is_about;
 
 /// An incident as the summary needs it.
 pub(super) struct Found {
@@ -22,16 +23,9 @@ pub(super) struct Found {
     pub(super) contributions: Vec<Contribution>,
 }
 
-/// How long after its end a fault may still be what an incident is about: the equipment has to recover.
-const RECOVERY_MS: i64 = 3_600_000;
-
 impl Found {
-    /// An incident that was known before the fault began is about something else.
     pub(super) fn belongs_to(&self, label: &Label) -> bool {
-        self.device_id == label.device_id
-            && self.end_ms > label.start_ms
-            && self.detected_ms >= label.start_ms
-            && self.start_ms < label.end_ms + RECOVERY_MS
+        is_about(label, &self.device_id, (self.start_ms, self.end_ms), self.detected_ms)
     }
 
     pub(super) fn reason(&self) -> String {
