@@ -22,6 +22,7 @@ pub const EXAMPLES: &str = "Examples:
 /// Arguments of `doctor`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
+#[allow(rustdoc::broken_intra_doc_links, reason = "texts of --help, where brackets are what may be left out")]
 pub struct DoctorArguments {
     #[command(flatten)]
     layers: ConfigLayers,

@@ -34,6 +34,7 @@ pub const EXAMPLES: &str = "Examples:
 /// Arguments of `simulate`.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
+#[allow(rustdoc::broken_intra_doc_links, reason = "texts of --help, where brackets are what may be left out")]
 pub struct SimulateArguments {
     /// Where to: a file (compressed if it ends in .zst), - for stdout, or kafka://HOST[:PORT]/TOPIC, made if it is missing
     #[arg(long, value_name = "TARGET", default_value = "fleet.jsonl.zst")]
