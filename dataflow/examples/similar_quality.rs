@@ -238,7 +238,15 @@ fn judge(
         let device_type = row.value("device_type").as_text().unwrap_or_default();
         let known = Catalogue::builtin().types.get(device_type);
         let width_ms = job.settings.window_ms;
-        let view = StateView { start_ms, width_ms, device_type: known, names: &names, metrics: &metrics };
+        let view = StateView {
+            start_ms,
+            width_ms,
+            device_type: known,
+            names: &names,
+            metrics: &metrics,
+            peers: &[],
+            peers_ms: 0,
+        };
         let judgement = monitor.observe(&job.monitor, &view);
         let (Some(words), Some(vector)) = (monitor.words(device_type, &judgement), judgement.vector) else { continue };
         if at < WARM_UP {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::controls::Controls;
 use crate::detect::DeviceState;
 use crate::ledger::Totals;
+use crate::operators::peers::Seen;
 
 /// Where a partition goes on: the smallest offset whose stamp is at or after T, with the watermark in front of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +34,8 @@ pub struct Manifest {
     pub positions: Vec<Position>,
     /// Counted below T.
     pub totals: Totals,
+    /// What the devices' peers showed in the window before T.
+    pub peers: Seen,
     /// The source ended and everything of it is below T.
     pub finished: bool,
     /// Which recording or topic it is.
@@ -42,7 +45,7 @@ pub struct Manifest {
 }
 
 /// The layout written now.
-pub const LAYOUT: u32 = 4;
+pub const LAYOUT: u32 = 5;
 
 /// What a run starts from.
 #[derive(Clone, Debug, Default)]
@@ -136,6 +139,8 @@ pub struct WorkerPart {
     pub totals: Totals,
     /// Its partitions.
     pub positions: Vec<Position>,
+    /// The peers in the window before T, which all workers know.
+    pub peers: Seen,
     /// Its devices, encoded in chunks.
     pub devices: Vec<Vec<u8>>,
 }
@@ -166,10 +171,12 @@ pub fn assemble(
     }
     let boundary_ms = by_worker.values().next().map_or(i64::MIN, |part| part.boundary_ms);
     let mut totals = Totals::default();
+    let peers = by_worker.values().next().map_or_else(Seen::default, |part| part.peers.clone());
     let mut positions = Vec::new();
     let mut chunks = Vec::new();
     for (worker, part) in by_worker {
         assert_eq!(part.boundary_ms, boundary_ms, "all parts of a checkpoint have one boundary");
+        assert_eq!(part.peers, peers, "all workers know the same of peers");
         totals.add(&part.totals);
         positions.extend(part.positions);
         for (number, chunk) in part.devices.into_iter().enumerate() {
@@ -177,7 +184,7 @@ pub fn assemble(
         }
     }
     positions.sort_by_key(|position| position.partition);
-    let manifest = Manifest { layout: LAYOUT, boundary_ms, positions, totals, finished, source, settings };
+    let manifest = Manifest { layout: LAYOUT, boundary_ms, positions, totals, peers, finished, source, settings };
     let bytes = bincode::serialize(&manifest).expect("a manifest can be encoded in memory");
     (manifest, Checkpoint { id, manifest: bytes, parts: chunks })
 }

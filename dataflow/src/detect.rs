@@ -1,6 +1,7 @@
 //! A device as the job keeps it: its names and slots, its monitor, its totals; and what a closed window makes of it.
 
 mod feedback;
+mod peers;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::directory::{Directory, Place};
 use crate::distinct::distinct;
 use crate::embeddings::Embeddings;
 use crate::ledger::Totals;
+use crate::operators::peers::Table;
 use crate::operators::window::Closed;
 use crate::recent::{Recent, Said};
 use crate::rows;
@@ -64,6 +66,9 @@ pub struct DeviceState {
     numbers: Vec<u32>,
     #[serde(skip)]
     hints: Vec<u32>,
+    /// Of each slot the number under which its peers are known.
+    #[serde(skip)]
+    peer_numbers: Vec<u32>,
 }
 
 /// What is the same for all devices of a worker.
@@ -108,6 +113,7 @@ impl DeviceState {
             silent_from_ms: i64::MIN,
             numbers: Vec::new(),
             hints: Vec::new(),
+            peer_numbers: Vec::new(),
         }
     }
 
@@ -127,13 +133,14 @@ impl DeviceState {
         context: &mut Context,
         start_ms: i64,
         mut closed: Closed,
-        directory: &Directory,
+        (directory, table): (&Directory, &mut Table),
         totals: &mut Totals,
         out: &mut Vec<Row>,
     ) {
         let place = &directory.places[closed.place as usize];
         if self.place != *place {
             self.place = place.clone();
+            self.peer_numbers.clear();
         }
         self.snapshots += 1;
         self.windowed += u64::from(closed.readings);
@@ -144,8 +151,10 @@ impl DeviceState {
         if let Some(device_type) = device_type {
             self.derive(device_type, &mut metrics);
         }
-        let state =
-            StateView { start_ms, width_ms: context.width_ms, device_type, names: &self.names, metrics: &metrics };
+        let peers = self.peers(table);
+        let (width_ms, names, metrics) = (context.width_ms, self.names.as_slice(), metrics.as_slice());
+        let peers_ms = context.config.peers.before_ms(start_ms, width_ms);
+        let state = StateView { start_ms, width_ms, device_type, names, metrics, peers: &peers, peers_ms };
         let maintenance = self.maintenance(context, start_ms).map(|maintenance| maintenance.note.clone());
         self.monitor.set_maintenance(maintenance.is_some());
         let judgement = self.monitor.observe(&context.config, &state);
@@ -371,7 +380,7 @@ fn means<'a>(closed: &Closed, directory: &'a Directory) -> Vec<(&'a str, f64)> {
 
 /// Largest value that the detectors see. Their sums of squares have to stay finite for whatever a device sends; the rows keep
 /// what was sent, and beyond this nothing is an ordinary number of any metric.
-const REACH: f64 = 1e60;
+pub const REACH: f64 = 1e60;
 
 fn within_reach(aggregate: Aggregate) -> Aggregate {
     let clip = |value: f64| value.clamp(-REACH, REACH);

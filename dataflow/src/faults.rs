@@ -47,6 +47,10 @@ pub struct Faults {
     pub ignore_versions: bool,
     /// Windows close without waiting for the control stream.
     pub ungated: bool,
+    /// A state is compared with its peers of the same window instead of the window before.
+    pub peers_of_same_window: bool,
+    /// A restart forgets what the peers showed in the window before the boundary.
+    pub forget_peers: bool,
     /// Silent devices are noticed beyond the newest window that has readings.
     pub silent_for_ever: bool,
     /// What people asked for is used before it is durable.

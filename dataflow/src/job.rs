@@ -24,6 +24,7 @@ use crate::embeddings::Embeddings;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
 use crate::operators::Order;
+use crate::operators::detect::SavedPart;
 use crate::operators::read::Reader;
 use crate::operators::write::Writer;
 use crate::progress::Progress;
@@ -339,14 +340,14 @@ impl Job {
     /// Sends the parts that `detect` has saved, completed by positions and totals.
     fn send_parts(&mut self) {
         let saved = std::mem::take(&mut *self.graph.saved.borrow_mut());
-        for (boundary_ms, (last, devices)) in saved {
+        for (boundary_ms, SavedPart { last, devices, peers }) in saved {
             let positions = self.reader.borrow_mut().positions(boundary_ms);
             if last {
                 self.progress.left_behind(self.reader.borrow().read_behind(&positions));
             }
             let counted_below_ms = if self.faults.count_now { i64::MAX } else { boundary_ms };
             let totals = self.ledger.borrow_mut().below(counted_below_ms);
-            let part = WorkerPart { boundary_ms, worker: self.index, totals, positions, devices };
+            let part = WorkerPart { boundary_ms, worker: self.index, totals, positions, peers, devices };
             self.tell(Up::Part(Box::new(part)));
             if last {
                 self.last_cut_sent = true;

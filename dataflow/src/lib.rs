@@ -3,12 +3,15 @@
 //! The whole graph on one page ([`build`]):
 //!
 //! ```text
-//! read ── readings, introductions ──(by device)──▶ window ──▶ detect ── rows ──▶ [embed] ──┐
-//!   ├──── late readings ──(by device)───────────────────────────▲                          │
-//!   ├──── ticks ──(to all)──────────────────────────────────────▲                          ├──(to the store's process)──▶ write ──▶ probe
-//!   └──── raw rows, late rows, dead letters ────────────────────┼──────────────────────────┘
-//! control (worker 0) ──(to all)─────────────────────────────────┘
+//!                                                       ┌──(by type and metric)──▶ peers ──(to all)──┐
+//!                                                       │                                            ▼
+//! read ── readings, introductions ──(by device)──▶ window ───────────────────────────────────────▶ detect ── rows ──▶ [embed] ──┐
+//!   ├──── ticks ──(to all)────────────────────────────▲──────────────────────────────────────────────▲                          │
+//!   ├──── late readings ──(by device)────────────────────────────────────────────────────────────────▲                          ├──(to the store's process)──▶ write ──▶ probe
+//!   └──── raw rows, late rows, dead letters ─────────────────────────────────────────────────────────┼──────────────────────────┘
+//! control (worker 0) ──(to all)──────────────────────────────────────────────────────────────────────┘
 //! ```
+//! `peers` is a differential collection, whose time stands still while no type has enough devices.
 //! `embed` is there for embedders of texts, which take their time; others work within `detect`.
 //! Timely's timestamp is the window start in milliseconds; *frontier passed* behind `write` means *durable*.
 
@@ -58,10 +61,12 @@ use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::job::{Heard, Up};
 use crate::ledger::Ledger;
-use crate::operators::detect::{Devices, Saved, Shared};
+use crate::operators::detect::{Devices, Judged, Saved, Shared};
+use crate::operators::peers::Table;
 use crate::operators::read::Reader;
+use crate::operators::window::{self, Terms};
 use crate::operators::write::Writer;
-use crate::operators::{Announced, Order};
+use crate::operators::{Announced, Order, Tick};
 use crate::progress::Progress;
 
 /// What a worker's graph is built around.
@@ -137,7 +142,12 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
             device
         })
         .collect();
-    let devices = Devices::resume(ours, &mut directory, &parts.context);
+    let seen = start.manifest.as_ref().map(|(_, manifest)| &manifest.peers).filter(|_| !parts.faults.forget_peers);
+    let table = Table::resume(start.boundary_ms(), seen.map_or(&[], |seen| seen));
+    let devices = Devices::resume(ours, table, &mut directory, &parts.context);
+    let min_devices = parts.context.config.peers.min_devices;
+    let every_ms = parts.context.config.peers.every_ms(parts.context.width_ms);
+    let any_peers = Rc::new(Cell::new(false));
     let directory = Rc::new(RefCell::new(directory));
     worker.dataflow::<i64, _, _>(|scope| {
         let streams = operators::read::read(
@@ -146,34 +156,44 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
             Rc::clone(&parts.ledger),
             durable.clone(),
             Arc::clone(&parts.progress),
+            min_devices,
             parts.timed,
         );
         let newest = Rc::clone(&newest_ms);
         let ticks = streams.ticks.broadcast();
-        ticks.clone().inspect(move |tick| newest.set(newest.get().max(Some(tick.stamp_ms)))).probe_with(&read);
+        let note = move |tick: &Tick| {
+            if let Tick::Stamp { stamp_ms, .. } = tick {
+                newest.set(newest.get().max(Some(*stamp_ms)));
+            }
+        };
+        ticks.clone().inspect(note).probe_with(&read);
         let hear = Rc::clone(&last_cut);
         let control = control.to_stream(scope).broadcast().inspect(move |said: &Announced| {
             hear.set(hear.get() || matches!(said, Announced::Cut { last: true, .. }));
         });
         let hear = Rc::clone(&heard);
         orders.to_stream(scope).broadcast().map(move |order: Order| hear.borrow_mut().push(order));
-        let closed = operators::window::window(
-            streams.readings,
-            streams.introductions,
-            Rc::clone(&directory),
-            Rc::clone(&parts.ledger),
-            parts.context.corrected_for_ms.is_some(),
-            parts.faults.clone(),
-        );
+        let terms = Terms { every_ms, keep: parts.context.corrected_for_ms.is_some(), min_devices };
+        let shared = window::Shared {
+            directory: Rc::clone(&directory),
+            ledger: Rc::clone(&parts.ledger),
+            any_peers: Rc::clone(&any_peers),
+            faults: parts.faults.clone(),
+        };
+        let window::Streams { closed, contributions } =
+            window::window(streams.readings, streams.introductions, ticks.clone(), terms, shared);
+        let peers = operators::peers::peers(contributions, min_devices);
         let shared = Shared {
             directory,
             ledger: parts.ledger,
             saved: Rc::clone(&saved),
             progress: Arc::clone(&parts.progress),
+            any_peers,
             faults: parts.faults.clone(),
         };
         let (texts, width_ms) = (parts.context.texts.clone(), parts.context.width_ms);
-        let rows = operators::detect::detect(closed, streams.late, ticks, control, devices, parts.context, shared);
+        let judged = Judged { closed, late: streams.late, ticks, control, peers };
+        let rows = operators::detect::detect(judged, devices, parts.context, shared);
         let rows = match texts {
             Some(embeddings) => operators::embed::embed(rows, embeddings, width_ms, parts.timed),
             None => rows,

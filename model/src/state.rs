@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceType;
 use crate::incident::Incident;
+use crate::peers::{Compared, Peers};
 
 /// One metric of one device over one window.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,10 @@ pub struct StateView<'a> {
     pub names: &'a [String],
     /// Aggregates by slot, same length as `names`; `None`: no reading in this window.
     pub metrics: &'a [Option<Aggregate>],
+    /// By slot what the device's peers showed in a window before; shorter than `names` where there is no more to tell.
+    pub peers: &'a [Option<Peers>],
+    /// Start of that window.
+    pub peers_ms: i64,
 }
 
 impl StateView<'_> {
@@ -100,8 +105,8 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// What was found: a rule's id, or one of the words of the detectors (`residual`, `range`, `season`, `jump`,
-    /// `level`, `stuck`, `missing`, `centroid`, `neighbours`), or why something keeps silent (`new_operating_point`,
-    /// `raised_bar`, `maintenance`).
+    /// `level`, `stuck`, `missing`, `centroid`, `peers`, `neighbours`), or why something keeps silent (`new_operating_point`,
+    /// `raised_bar`, `maintenance`, `whole_type`).
     pub kind: String,
     /// The metric it is about; `None` where it is about the whole state.
     pub metric: Option<String>,
@@ -132,6 +137,9 @@ pub struct Verdict {
     pub warm_up: f64,
     /// Why, strongest first.
     pub findings: Vec<Finding>,
+    /// How the metrics that findings are about stand to the device's peers; only the fingerprint has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub compared: Vec<Compared>,
 }
 
 /// What all methods together say of one state.

@@ -27,6 +27,8 @@ pub enum Part {
     Late,
     /// A line a state.
     States,
+    /// A line a metric that a state compares with the device's peers.
+    Peers,
     /// A line a reading.
     Raw,
     /// A line an incident.
@@ -91,6 +93,9 @@ pub enum RenderError {
     /// The contributions of an incident are no JSON list of them.
     #[error("table \"anomaly_events\" column \"contributions\" can't be read: {0}")]
     Contributions(#[from] serde_json::Error),
+    /// The verdicts of a state are no JSON list of them.
+    #[error("table \"device_state_snapshots\" column \"verdicts\" can't be read: {0}")]
+    Verdicts(serde_json::Error),
 }
 
 /// Writes the line of a row.
@@ -139,6 +144,11 @@ pub fn render(show: &Show, totals: &Totals, rows: impl IntoIterator<Item = Row>)
         }
         for text in lines {
             line(&mut out, &text);
+        }
+    }
+    if show.has(Part::Peers) {
+        for row in of(TableId::DeviceStateSnapshots) {
+            peers(row)?.iter().for_each(|text| line(&mut out, text));
         }
     }
     if show.has(Part::Statistics) {
@@ -244,6 +254,21 @@ fn state(row: &Row) -> Result<String, RenderError> {
         out.push_str(" corrected");
     }
     Ok(out)
+}
+
+/// How its metrics stand to those of the device's peers.
+fn peers(row: &Row) -> Result<Vec<String>, RenderError> {
+    let Value::Text(json) = value(row, "verdicts") else { return Ok(Vec::new()) };
+    let verdicts: Vec<model::Verdict> = serde_json::from_str(json).map_err(RenderError::Verdicts)?;
+    let (device, time) = (name(text(row, "device_id")?), time(row, "snapshot_time")?);
+    let line = |of: &model::Compared| {
+        let model::Peers { devices, lowest, lower, median, upper, highest } = of.peers;
+        let (metric, observed) = (name(&of.metric), of.observed);
+        format!(
+            "peers {device} {time} {metric}={observed} of={devices} median={median} half={lower}..{upper} all={lowest}..{highest}"
+        )
+    };
+    Ok(verdicts.iter().flat_map(|verdict| &verdict.compared).map(line).collect())
 }
 
 fn raw(row: &Row) -> Result<String, RenderError> {

@@ -53,6 +53,8 @@ pub struct MonitorConfig {
     pub residual: ResidualConfig,
     /// When metrics begin to move and when they have settled.
     pub change: ChangeConfig,
+    /// The device against the others of its type.
+    pub peers: PeersConfig,
     /// Weights of the methods in the consensus score, in the order rules, statistics, fingerprint, similar. A method with weight
     /// 0 is not asked.
     pub weights: [f64; 4],
@@ -133,6 +135,44 @@ pub struct ChangeConfig {
     pub apart_windows: u32,
 }
 
+/// Settings of the comparison with the other devices of the type.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PeersConfig {
+    /// Devices of a type that have a metric in a window before they are anybody's peers; 0: nobody has any.
+    pub min_devices: u32,
+    /// What the devices of a type show is taken from one of so many windows.
+    pub every_windows: u32,
+    /// What a metric is away from what was expected is its whole type's doing where the distance to the median of the type has
+    /// changed by less than this share of it; 0: nothing is.
+    pub shared: f64,
+    /// Decades of rarity of a metric's distance to the median of its type that trigger; 0: none does.
+    pub decades: f64,
+    /// Normal states with peers before a distance can trigger.
+    pub after_windows: u32,
+    /// Step of the moving average of that distance.
+    pub lambda: f64,
+}
+
+impl Default for PeersConfig {
+    fn default() -> Self {
+        PeersConfig { min_devices: 8, every_windows: 5, shared: 0.25, decades: 0.0, after_windows: 1_440, lambda: 0.1 }
+    }
+}
+
+impl PeersConfig {
+    /// The newest window before the one at `start_ms` from which peers are taken.
+    pub fn before_ms(&self, start_ms: i64, width_ms: i64) -> i64 {
+        let every_ms = self.every_ms(width_ms);
+        start_ms.saturating_sub(width_ms).div_euclid(every_ms).saturating_mul(every_ms)
+    }
+
+    /// Time between two windows from which peers are taken.
+    pub fn every_ms(&self, width_ms: i64) -> i64 {
+        width_ms.saturating_mul(i64::from(self.every_windows.max(1))).max(1)
+    }
+}
+
 impl Default for ChangeConfig {
     fn default() -> Self {
         ChangeConfig { fast: 0.2, slow: 0.03, clip: 4.0, on: 0.0, off: 2.0, confirm_windows: 2, apart_windows: 30 }
@@ -163,6 +203,7 @@ impl Default for MonitorConfig {
             similar_memory: 128,
             residual: ResidualConfig::default(),
             change: ChangeConfig::default(),
+            peers: PeersConfig::default(),
             weights: [1.0, 0.9, 0.8, 0.8],
         }
     }

@@ -63,6 +63,7 @@ mod tests {
                     severity: (score >= 0.5).then_some(if score == 1.0 { Severity::Critical } else { Severity::Info }),
                     warm_up: 1.0,
                     findings: Vec::new(),
+                    compared: Vec::new(),
                 })
                 .collect();
             let votes = scores.map(|score| score >= 0.5);

@@ -8,6 +8,7 @@ use model::{Finding, Method, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::rescale;
+use crate::peers::Distances;
 use crate::tail::Tail;
 use crate::{Baseline, Detector, Evidence, MonitorConfig, Sample, Scale, grade};
 
@@ -22,9 +23,15 @@ pub struct Fingerprint {
     scored: u32,
     tail: Tail,
     distance: f64,
+    peers: Distances,
 }
 
 impl Fingerprint {
+    /// The device's distances to its peers.
+    pub(crate) fn peers(&self) -> &Distances {
+        &self.peers
+    }
+
     /// The centroid by slot, without the constant component; `None` before any state was learned.
     pub fn centroid(&self) -> Option<&[f64]> {
         (self.learned > 0).then_some(self.centroid.as_slice())
@@ -39,8 +46,10 @@ impl Detector for Fingerprint {
             severity: None,
             warm_up: sample.warm_up,
             findings: Vec::new(),
+            compared: Vec::new(),
         };
         self.distance = 0.0;
+        self.peers.judge(sample, &mut verdict);
         if !sample.vector_known || self.learned == 0 {
             return Evidence::of(verdict, sample);
         }
@@ -56,7 +65,7 @@ impl Detector for Fingerprint {
             return Evidence::of(verdict, sample);
         }
         let limit = self.tail.score_at(sample.config.fingerprint_decades);
-        verdict.score = grade(self.distance / limit);
+        verdict.score = verdict.score.max(grade(self.distance / limit));
         if self.distance > limit {
             verdict.severity = Some(Severity::Info);
             verdict.findings.push(Finding {
@@ -75,6 +84,7 @@ impl Detector for Fingerprint {
     }
 
     fn learn(&mut self, sample: &Sample<'_>, normal: bool) {
+        self.peers.learn(sample, normal);
         if !sample.vector_known {
             return;
         }

@@ -9,7 +9,7 @@ mod bar;
 mod conditions;
 mod evidence;
 
-use model::{Finding, Incident, IncidentStatus, Method, Severity, Verdict};
+use model::{Finding, Incident, IncidentStatus, Method, Peers, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Usual;
@@ -77,6 +77,8 @@ pub(crate) struct Judged<'a> {
     pub values: &'a [f64],
     /// What is usual, by slot.
     pub usual: &'a [Usual],
+    /// What its peers show, by slot.
+    pub peers: &'a [Option<Peers>],
     /// The device is being worked on: nothing opens.
     pub maintenance: bool,
 }

@@ -11,6 +11,7 @@ mod derived;
 mod fingerprint;
 pub mod incidents;
 mod monitor;
+mod peers;
 mod profile;
 mod regime;
 mod rules;
@@ -23,7 +24,7 @@ mod z_score;
 use model::{Finding, MetricKind, Severity, StateView, Verdict};
 
 use baseline::{Baseline, Scale};
-pub use config::{ChangeConfig, MonitorConfig, Regressors, ResidualConfig};
+pub use config::{ChangeConfig, MonitorConfig, PeersConfig, Regressors, ResidualConfig};
 pub use derived::derive;
 pub use monitor::Monitor;
 pub use profile::{MetricStats, Profile};

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::baseline::{Baseline, Usual};
 use crate::consensus::join;
 use crate::incidents::{Incidents, Judged, MOST_SIMILAR, raised};
+use crate::peers::take_back;
 use crate::profile::{MetricStats, Profile};
 use crate::regime::{Regime, Unfamiliar, Why};
 use crate::{Detectors, MonitorConfig, Sample, is_counter};
@@ -183,6 +184,16 @@ impl Monitor {
         if let Some(excuse) = excuse {
             verdicts[1].findings.push(excuse.finding(windows, state.names, &self.values));
         }
+        let distances = self.detectors.fingerprint.peers();
+        if verdicts.iter().any(|verdict| verdict.severity.is_some()) {
+            let compared = distances.compare(&sample, &verdicts);
+            let taken = take_back(distances, &sample, &mut verdicts, &mut votes);
+            for (since_ms, vote) in since_ms.iter_mut().zip(votes).skip(1) {
+                *since_ms = since_ms.filter(|_| vote || taken.is_none());
+            }
+            verdicts[2].compared = compared;
+            verdicts[1].findings.extend(taken);
+        }
         let consensus = join(&verdicts, votes, &config.weights);
         let normal = consensus.severity.is_none();
         if self.pilot_done {
@@ -217,6 +228,7 @@ impl Monitor {
             names: state.names,
             values: &shown,
             usual: &self.baseline.slots,
+            peers: state.peers,
             maintenance: self.maintenance,
         };
         let mut reasons = Vec::new();
@@ -375,5 +387,5 @@ impl Monitor {
 
 /// A method that has nothing to say yet.
 fn silent_verdict(method: model::Method, warm_up: f64) -> model::Verdict {
-    model::Verdict { method, score: 0.0, severity: None, warm_up, findings: Vec::new() }
+    model::Verdict { method, score: 0.0, severity: None, warm_up, findings: Vec::new(), compared: Vec::new() }
 }

@@ -183,8 +183,14 @@ impl Rules {
 
 impl Detector for Rules {
     fn judge(&mut self, sample: &Sample<'_>) -> Evidence {
-        let mut verdict =
-            Verdict { method: Method::Rules, score: 0.0, severity: None, warm_up: 1.0, findings: Vec::new() };
+        let mut verdict = Verdict {
+            method: Method::Rules,
+            score: 0.0,
+            severity: None,
+            warm_up: 1.0,
+            findings: Vec::new(),
+            compared: Vec::new(),
+        };
         let Some(device_type) = sample.state.device_type else { return Evidence::of(verdict, sample) };
         self.bind(device_type, sample.state.names);
         let Some(bound) = &self.bound else { return Evidence::of(verdict, sample) };

@@ -115,6 +115,7 @@ impl Detector for Similar {
             severity: None,
             warm_up: sample.warm_up,
             findings: Vec::new(),
+            compared: Vec::new(),
         };
         self.distance = 0.0;
         self.nearest = -1.0;

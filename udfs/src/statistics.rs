@@ -241,6 +241,7 @@ impl Detector for Statistics {
             severity: None,
             warm_up: sample.warm_up,
             findings: Vec::new(),
+            compared: Vec::new(),
         };
         self.judge_together(sample, &mut verdict);
         let together = verdict.findings.len();

@@ -245,7 +245,15 @@ fn one_metric(monitor: &mut Monitor, config: &MonitorConfig, minute: i64, value:
     let start_ms = START_MS + minute * WIDTH_MS;
     monitor.observe(
         config,
-        &StateView { start_ms, width_ms: WIDTH_MS, device_type: None, names: &names, metrics: &metrics },
+        &StateView {
+            start_ms,
+            width_ms: WIDTH_MS,
+            device_type: None,
+            names: &names,
+            metrics: &metrics,
+            peers: &[],
+            peers_ms: 0,
+        },
     )
 }
 

@@ -2,6 +2,7 @@
 
 mod earlier;
 mod page;
+mod peers;
 mod plot;
 mod state;
 
@@ -13,7 +14,7 @@ use clap::Args;
 use connectors::Store;
 use model::tables::TableId;
 use model::time::{date_of, format_ms};
-use model::{Value, Verdict};
+use model::{Compared, Value, Verdict};
 use serde_json::json;
 
 use crate::commands::WrongUse;
@@ -75,6 +76,9 @@ pub(super) struct Explained {
     pub to_ms: i64,
     /// Weights of the methods in the consensus.
     pub weights: [f64; 4],
+    /// How metrics stand to the device's peers: those of the state, and those of the worst incident at its peak.
+    pub compared: Vec<Compared>,
+    pub compared_at_peak: Vec<Compared>,
 }
 
 /// Metrics shown over time, unless more are asked for.
@@ -116,7 +120,13 @@ pub fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
         .map_err(|error| WrongUse(format!("{error:#}")))?
         .detectors
         .weights;
-    let explained = Explained { state, incidents, earlier, series, from_ms, to_ms, weights };
+    let compared = peers::of_state(&state);
+    let compared_at_peak = match incidents.first() {
+        Some(incident) => peers::at_peak(store.as_mut(), incident, width_ms)?,
+        None => Vec::new(),
+    };
+    let explained =
+        Explained { state, incidents, earlier, series, from_ms, to_ms, weights, compared, compared_at_peak };
     let text =
         if arguments.json { json_pretty(&explained.to_json()) + "\n" } else { page::text(&explained, is_colourful()) };
     std::io::stdout().lock().write_all(text.as_bytes()).context("could not write to stdout")?;
@@ -247,6 +257,7 @@ impl Explained {
                 "became": earlier.became,
             })).collect::<Vec<_>>(),
             "series": series,
+            "peers_at_peak": self.compared_at_peak,
         })
     }
 }
@@ -256,6 +267,9 @@ impl Explained {
 pub fn votes(verdict: &Verdict) -> bool {
     verdict.severity.is_some()
         && verdict.findings.iter().any(|finding| {
-            !matches!(finding.kind.as_str(), "stuck" | "missing" | "new_operating_point" | "raised_bar" | "maintenance")
+            !matches!(
+                finding.kind.as_str(),
+                "stuck" | "missing" | "new_operating_point" | "raised_bar" | "maintenance" | "whole_type"
+            )
         })
 }

@@ -1,10 +1,12 @@
 //! `detect`: judges closed windows in order, notices silent devices, saves its part of a checkpoint exactly at T.
 //!
-//! In come closed windows (from the same worker), late readings that may correct a state (by device), ticks (all windows that have a reading anywhere) and the control stream; out
-//! go rows. A window is judged when it lies below both frontiers: the data's, and the control stream's, which says that no cut
-//! at or below it will be announced any more. So every worker cuts between the same two windows.
+//! In come closed windows (from the same worker), late readings that may correct a state (by device), ticks (all windows that
+//! have a reading anywhere), the control stream, and what the devices' peers show; out go rows. A window is judged when it lies
+//! below both frontiers: the data's, and the control stream's, which says that no cut at or below it will be announced any more.
+//! So every worker cuts between the same two windows. Where devices may have peers, those of the window before have to be known,
+//! too.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -16,22 +18,35 @@ use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
 use timely::dataflow::operators::generic::OutputBuilder;
 use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::Antichain;
 
 use crate::checkpoint::encode_devices;
 use crate::detect::{Context, DeviceState};
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
+use crate::operators::peers::{Change, Seen, Table};
 use crate::operators::window::Closed;
 use crate::operators::{Announced, Reading, Tick};
 use crate::progress::Progress;
 use crate::samples::Sample;
 
-/// Saved parts of this worker, by boundary, until the step loop sends them.
-pub type Saved = Rc<RefCell<BTreeMap<i64, (bool, Vec<Vec<u8>>)>>>;
+/// A part of a checkpoint, as of its boundary.
+pub struct SavedPart {
+    /// Nothing comes after it.
+    pub last: bool,
+    /// The worker's devices, encoded in chunks.
+    pub devices: Vec<Vec<u8>>,
+    /// The peers as of the window before, the same on every worker.
+    pub peers: Seen,
+}
 
-/// The devices of this worker.
+/// Saved parts of this worker, by boundary, until the step loop sends them.
+pub type Saved = Rc<RefCell<BTreeMap<i64, SavedPart>>>;
+
+/// The devices of this worker, and what their peers show.
 pub struct Devices {
+    peers: Table,
     by_number: HashMap<u32, DeviceState>,
     due: BTreeSet<(i64, u32)>,
     due_of: HashMap<u32, i64>,
@@ -39,8 +54,8 @@ pub struct Devices {
 
 impl Devices {
     /// From a checkpoint: those whose hash falls to this worker.
-    pub fn resume(saved: Vec<DeviceState>, directory: &mut Directory, context: &Context) -> Self {
-        let mut devices = Devices { by_number: HashMap::new(), due: BTreeSet::new(), due_of: HashMap::new() };
+    pub fn resume(saved: Vec<DeviceState>, peers: Table, directory: &mut Directory, context: &Context) -> Self {
+        let mut devices = Devices { peers, by_number: HashMap::new(), due: BTreeSet::new(), due_of: HashMap::new() };
         for mut device in saved {
             let number = directory.device(&device.device_id);
             device.renumber(directory);
@@ -94,27 +109,43 @@ pub struct Shared {
     pub saved: Saved,
     /// Counters for people.
     pub progress: Arc<Progress>,
+    /// Some type has enough devices to be peers.
+    pub any_peers: Rc<Cell<bool>>,
     /// Rules to break, for mutation runs.
     pub faults: Faults,
 }
 
+/// The streams that `detect` takes.
+pub struct Judged<'scope> {
+    /// Closed windows of this worker.
+    pub closed: StreamVec<'scope, i64, Closed>,
+    /// Late readings.
+    pub late: StreamVec<'scope, i64, Reading>,
+    /// Ticks of all readers.
+    pub ticks: StreamVec<'scope, i64, Tick>,
+    /// The control stream.
+    pub control: StreamVec<'scope, i64, Announced>,
+    /// What the devices' peers show.
+    pub peers: StreamVec<'scope, i64, Change>,
+}
+
 /// Builds the operator.
 pub fn detect<'scope>(
-    closed: StreamVec<'scope, i64, Closed>,
-    late: StreamVec<'scope, i64, Reading>,
-    ticks: StreamVec<'scope, i64, Tick>,
-    control: StreamVec<'scope, i64, Announced>,
+    judged: Judged<'scope>,
     mut devices: Devices,
     mut context: Context,
     shared: Shared,
 ) -> StreamVec<'scope, i64, Row> {
+    let Judged { closed, late, ticks, control, peers } = judged;
     let mut builder = OperatorBuilder::new("detect".to_owned(), closed.scope());
     let mut closed_in = builder.new_input(closed, Pipeline);
     let mut ticks_in = builder.new_input(ticks, Pipeline);
     let mut control_in = builder.new_input(control, Pipeline);
     let by_device = Exchange::new(|reading: &Reading| u64::from(reading.route));
     let mut late_in = builder.new_input(late, by_device);
-    let (rows_out, rows) = builder.new_output();
+    // The operator's own capability holds the rows back; the peers' time stands still where nobody has any.
+    let mut peers_in = builder.new_input(peers, Pipeline);
+    let (rows_out, rows) = builder.new_output_connection((0..4).map(|input| (input, Antichain::from_elem(0))));
     let mut rows_out = OutputBuilder::from(rows_out);
     builder.build(move |mut capabilities| {
         let mut capability: Option<Capability<i64>> = capabilities.pop();
@@ -128,8 +159,10 @@ pub fn detect<'scope>(
                 stash.closed.entry(window_ms).or_default().extend(batches.map(std::mem::take));
             });
             ticks_in.for_each_stamp(|_cap, batches| {
-                for tick in batches.flat_map(|batch| batch.drain(..)).filter(|tick| tick.has_reading) {
-                    newest_ms = newest_ms.max(Some(tick.stamp_ms));
+                for tick in batches.flat_map(|batch| batch.drain(..)) {
+                    if let Tick::Stamp { stamp_ms, has_reading: true } = tick {
+                        newest_ms = newest_ms.max(Some(stamp_ms));
+                    }
                 }
             });
             control_in.for_each_stamp(|_cap, batches| {
@@ -144,11 +177,18 @@ pub fn detect<'scope>(
                 let stamp_ms = *cap.least().expect("a late reading has a stamp");
                 stash.late.entry(stamp_ms).or_default().extend(batches.flat_map(std::mem::take));
             });
+            peers_in.for_each_stamp(|_cap, batches| {
+                batches.flat_map(|batch| batch.drain(..)).for_each(|change| devices.peers.hear(change));
+            });
             let Some(cap) = capability.as_mut() else { return };
             let lowest = |frontiers: &[usize], all: &[timely::progress::frontier::MutableAntichain<i64>]| {
                 frontiers.iter().filter_map(|&at| all[at].frontier().first().copied()).min()
             };
             let open_ms = if faults.ungated { lowest(&[0, 1, 3], frontiers) } else { lowest(&[0, 1, 2, 3], frontiers) };
+            // Peers are asked for as of a window before: it may be the last one that is known.
+            let ahead_ms = if faults.peers_of_same_window { 0 } else { context.width_ms - 1 };
+            let peers_ms = lowest(&[4], frontiers).filter(|_| shared.any_peers.get());
+            let open_ms = open_ms.into_iter().chain(peers_ms.map(|peers_ms| peers_ms.saturating_add(ahead_ms))).min();
             // Nobody is silent where nobody can be heard any more: at the end of a finite source, and where a partition that
             // began late moved the frontier behind all readings. A later reading shows who was.
             let ends_ms = newest_ms.map_or(i64::MIN, |newest_ms| newest_ms + context.width_ms);
@@ -161,6 +201,7 @@ pub fn detect<'scope>(
                 while let Some(window_ms) = next_window(&stash, &devices, &context, until) {
                     let at = cap.delayed(cap.time().max(&window_ms));
                     let mut rows = Vec::new();
+                    devices.peers.advance(context.peers_ms(window_ms, &faults));
                     judge(window_ms, &mut stash, &mut devices, &mut context, &shared, until, &mut rows);
                     if !rows.is_empty() {
                         output.session(&at).give_container(&mut rows);
@@ -179,7 +220,9 @@ pub fn detect<'scope>(
                             }
                         }
                         cuts.remove(&boundary_ms);
-                        shared.saved.borrow_mut().insert(boundary_ms, (last, devices.save(boundary_ms, &context)));
+                        devices.peers.advance(context.peers_ms(boundary_ms, &faults));
+                        let (devices, peers) = (devices.save(boundary_ms, &context), devices.peers.save());
+                        shared.saved.borrow_mut().insert(boundary_ms, SavedPart { last, devices, peers });
                     }
                     _ => break,
                 }
@@ -267,7 +310,7 @@ fn judge(
             .by_number
             .entry(number)
             .or_insert_with(|| DeviceState::new(&directory.devices[number as usize], window_ms));
-        device.observe(context, window_ms, closed, &directory, totals, rows);
+        device.observe(context, window_ms, closed, (&directory, &mut devices.peers), totals, rows);
         let due_ms = device.silent_due_ms(context);
         devices.set_due(number, due_ms);
         states += 1;

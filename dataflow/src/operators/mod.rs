@@ -2,6 +2,7 @@
 
 pub mod detect;
 pub mod embed;
+pub mod peers;
 pub mod read;
 pub mod window;
 pub mod write;
@@ -27,13 +28,27 @@ pub struct Reading {
     pub route: u32,
 }
 
-/// A stamp that occurs somewhere, told to all workers once by each reader.
+/// What each reader tells all workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tick {
-    /// The stamp: a window start, or `i64::MIN` in front of a partition's first reading.
-    pub stamp_ms: i64,
-    /// An on-time reading has it; otherwise only late ones, dead letters or tombstones.
-    pub has_reading: bool,
+pub enum Tick {
+    /// A stamp that occurs somewhere, told once.
+    Stamp {
+        /// A window start, or `i64::MIN` in front of a partition's first reading.
+        stamp_ms: i64,
+        /// An on-time reading has it; otherwise only late ones, dead letters or tombstones.
+        has_reading: bool,
+    },
+    /// A device of a type, before or with its first reading: until there are enough of the type to be peers.
+    Member(Member),
+}
+
+/// A device of a type, by the hashes of their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Device.
+    pub device: u64,
+    /// Canonical device type.
+    pub device_type: u64,
 }
 
 /// What worker 0 announces on the control stream.

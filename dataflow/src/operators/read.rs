@@ -1,7 +1,8 @@
 //! `read`: takes messages from the partitions of this worker, gives every record its stamp and fate.
 //!
 //! Out come, each at its stamp: readings, late ones that may correct a state and introductions (to the device's worker), rows (raw
-//! readings, late ones, dead letters), and ticks (every window that has a reading, to all workers). A stamp is a pure function of the partition's log:
+//! readings, late ones, dead letters), and ticks (every window that has a reading, and the first devices of each type, to all
+//! workers). A stamp is a pure function of the partition's log:
 //! on time: the window; late, dead letter and tombstone: the window of the partition's watermark just before the record.
 
 mod partition;
@@ -26,6 +27,7 @@ use crate::checkpoint::{Position, Start};
 use crate::directory::Introduction;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
+use crate::operators::peers::Told;
 use crate::operators::{Reading, Tick};
 use crate::progress::Progress;
 use crate::series::Known;
@@ -175,17 +177,18 @@ pub struct Streams<'scope> {
     pub late: StreamVec<'scope, i64, Reading>,
     /// Rows that need no window: raw readings, late ones, dead letters.
     pub rows: StreamVec<'scope, i64, Row>,
-    /// Stamps that occur.
+    /// Stamps that occur, and the first devices of each type.
     pub ticks: StreamVec<'scope, i64, Tick>,
 }
 
-/// Builds the operator.
+/// Builds the operator; `min_peers` is how many devices of a type have to be told.
 pub fn read<'scope>(
     scope: Scope<'scope, i64>,
     reader: Rc<RefCell<Reader>>,
     ledger: Rc<RefCell<Ledger>>,
     durable: ProbeHandle<i64>,
     progress: Arc<Progress>,
+    min_peers: u32,
     timed: bool,
 ) -> Streams<'scope> {
     let mut builder = OperatorBuilder::new("read".to_owned(), scope);
@@ -204,6 +207,7 @@ pub fn read<'scope>(
         let mut capabilities: Option<[Capability<i64>; 5]> =
             Some(capabilities.try_into().expect("one capability an output"));
         let mut turn = Turn::default();
+        let mut told = Told::default();
         move |_frontiers| {
             let Some(caps) = capabilities.as_mut() else { return };
             let reader = &mut *reader.borrow_mut();
@@ -213,6 +217,10 @@ pub fn read<'scope>(
                 take_turn(reader, &mut ledger.borrow_mut(), &durable, &progress, &mut turn)
             };
             let mut introduced = introductions_out.activate();
+            let mut ticked = ticks_out.activate();
+            if !turn.introductions.is_empty() {
+                ticked.session(&caps[3]).give_iterator(told.members(&turn.introductions, min_peers).into_iter());
+            }
             introduced.session(&caps[1]).give_iterator(turn.introductions.drain(..));
             let mut read = readings_out.activate();
             for (stamp_ms, mut batch) in turn.readings.drain(..) {
@@ -222,9 +230,8 @@ pub fn read<'scope>(
             for (stamp_ms, mut batch) in turn.rows.drain(..) {
                 written.session(&caps[2].delayed(&stamp_ms)).give_container(&mut batch);
             }
-            let mut ticked = ticks_out.activate();
-            for tick in turn.ticks.drain(..) {
-                ticked.session(&caps[3].delayed(&tick.stamp_ms)).give(tick);
+            for (stamp_ms, has_reading) in turn.ticks.drain(..) {
+                ticked.session(&caps[3].delayed(&stamp_ms)).give(Tick::Stamp { stamp_ms, has_reading });
             }
             let mut belated = late_out.activate();
             for (stamp_ms, mut batch) in turn.late.drain(..) {

@@ -1,23 +1,27 @@
 //! `window`: gathers the readings of a device and closes its tumbling windows.
 //!
-//! In come readings and introductions, each at the device's worker; out goes a [`Closed`] a device and window, at the
-//! window's timestamp, when the frontier has passed it. Within a closed window readings are ordered by (metric, timestamp,
+//! In come readings and introductions, each at the device's worker, and ticks, which tell the types that have many devices; out
+//! goes a [`Closed`] a device and window, at the window's timestamp, when the frontier has passed it, and what it contributes to
+//! its type's peers. Within a closed window readings are ordered by (metric, timestamp,
 //! partition, offset) before anything is added up, so arrival order never shows.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use model::Aggregate;
+use timely::container::CapacityContainerBuilder;
 use timely::dataflow::StreamVec;
-use timely::dataflow::channels::pact::Exchange;
+use timely::dataflow::channels::pact::{Exchange, Pipeline};
 use timely::dataflow::operators::Capability;
-use timely::dataflow::operators::generic::Operator as _;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::dataflow::operators::generic::{OutputBuilder, OutputBuilderSession};
 
 use crate::directory::{Directory, Introduction};
 use crate::faults::Faults;
 use crate::ledger::Ledger;
-use crate::operators::Reading;
+use crate::operators::peers::{Census, Contribution, Contributions};
+use crate::operators::{Reading, Tick};
 use crate::samples::{Sample, aggregate, keep_last_of_each_time};
 
 /// A device's closed window. Numbers are those of the worker's [`Directory`].
@@ -144,29 +148,81 @@ fn latest(samples: &[Sample]) -> (i64, u32, i64) {
     samples.iter().map(Sample::order).max().expect("a touched series has a sample")
 }
 
-/// Builds the operator; with `keep` states come with their readings.
+/// What the operator shares with the worker's others.
+pub struct Shared {
+    /// Names.
+    pub directory: Rc<RefCell<Directory>>,
+    /// Totals by stamp.
+    pub ledger: Rc<RefCell<Ledger>>,
+    /// Some type has enough devices to be peers; set here.
+    pub any_peers: Rc<Cell<bool>>,
+    /// Rules to break, for mutation runs.
+    pub faults: Faults,
+}
+
+/// The streams that leave `window`.
+pub struct Streams<'scope> {
+    /// States at their window.
+    pub closed: StreamVec<'scope, i64, Closed>,
+    /// What they contribute to their types' peers; its time stands still while no type has enough devices.
+    pub contributions: StreamVec<'scope, i64, Contribution>,
+}
+
+/// How the operator works.
+#[derive(Clone, Copy)]
+pub struct Terms {
+    /// Time between two windows from which peers are taken.
+    pub every_ms: i64,
+    /// States come with their readings.
+    pub keep: bool,
+    /// Devices of a type from which on they are peers.
+    pub min_devices: u32,
+}
+
+/// Builds the operator.
 pub fn window<'scope>(
     readings: StreamVec<'scope, i64, Reading>,
     introductions: StreamVec<'scope, i64, Introduction>,
-    directory: Rc<RefCell<Directory>>,
-    ledger: Rc<RefCell<Ledger>>,
-    keep: bool,
-    faults: Faults,
-) -> StreamVec<'scope, i64, Closed> {
+    ticks: StreamVec<'scope, i64, Tick>,
+    terms: Terms,
+    shared: Shared,
+) -> Streams<'scope> {
+    let mut builder = OperatorBuilder::new("window".to_owned(), readings.scope());
     let by_device = Exchange::new(|reading: &Reading| u64::from(reading.route));
     let to_device = Exchange::new(|introduction: &Introduction| introduction.route);
-    readings.binary_frontier(introductions, by_device, to_device, "window", |_capability, _info| {
+    let mut readings_in = builder.new_input(readings, by_device);
+    let mut introductions_in = builder.new_input(introductions, to_device);
+    let mut ticks_in = builder.new_input(ticks, Pipeline);
+    let (closed_out, closed) = builder.new_output();
+    let (contributions_out, contributions) = builder.new_output();
+    let mut closed_out = OutputBuilder::from(closed_out);
+    let mut contributions_out = OutputBuilder::from(contributions_out);
+    builder.build(move |mut capabilities| {
         let mut open: BTreeMap<i64, (Capability<i64>, Open)> = BTreeMap::new();
         let mut spare: Vec<Open> = Vec::new();
         let mut arrivals = Arrivals::default();
-        move |(readings, frontier), (introductions, introduced), output| {
-            introductions.for_each_stamp(|_cap, batches| {
+        let mut contributing = Contributing {
+            capability: capabilities.pop(),
+            contributions: Contributions::default(),
+            census: Census::new(terms.min_devices, shared.any_peers),
+            every_ms: terms.every_ms,
+        };
+        let Shared { directory, ledger, faults, .. } = shared;
+        move |frontiers| {
+            introductions_in.for_each_stamp(|_cap, batches| {
                 let mut directory = directory.borrow_mut();
                 for introduction in batches.flat_map(|batch| batch.drain(..)) {
                     directory.introduce(introduction);
                 }
             });
-            readings.for_each_stamp(|cap, batches| {
+            ticks_in.for_each_stamp(|_cap, batches| {
+                for tick in batches.flat_map(|batch| batch.drain(..)) {
+                    if let Tick::Member(member) = tick {
+                        contributing.census.add(member);
+                    }
+                }
+            });
+            readings_in.for_each_stamp(|cap, batches| {
                 let window_ms = *cap.least().expect("a batch of readings has its window as time");
                 let (_, window) = open.entry(window_ms).or_insert_with(|| {
                     let cap = cap.retain_least(0).expect("a batch of readings has its window as time");
@@ -178,13 +234,15 @@ pub fn window<'scope>(
                     }
                 }
             });
-            while let Some(first) = open.first_entry() {
+            let lowest_ms = frontiers.iter().filter_map(|frontier| frontier.frontier().first().copied()).min();
+            let is_past = |window_ms: i64| lowest_ms.is_none_or(|lowest_ms| window_ms < lowest_ms);
+            let mut output = closed_out.activate();
+            let mut contributed = contributions_out.activate();
+            while let Some(first) = open.first_entry().filter(|first| is_past(*first.key())) {
                 let window_ms = *first.key();
-                if frontier.less_equal(&window_ms) || introduced.less_equal(&window_ms) {
-                    break;
-                }
                 let (cap, mut window) = first.remove();
-                let mut closed = window.close(&arrivals, &directory.borrow(), keep, &faults);
+                let directory = directory.borrow();
+                let mut closed = window.close(&arrivals, &directory, terms.keep, &faults);
                 let mut ledger = ledger.borrow_mut();
                 let totals = ledger.at(window_ms);
                 for state in &closed {
@@ -192,11 +250,65 @@ pub fn window<'scope>(
                     totals.duplicate += u64::from(state.duplicates);
                     totals.states += 1;
                 }
+                contributing.end(|ends_ms| ends_ms < window_ms, &mut contributed);
+                contributing.close(window_ms, &closed, &directory, &mut contributed);
                 output.session(&cap).give_container(&mut closed);
                 if spare.len() < 4 {
                     spare.push(window);
                 }
             }
+            contributing.end(is_past, &mut contributed);
+            contributing.follow(lowest_ms);
         }
-    })
+    });
+    Streams { closed, contributions }
+}
+
+/// The operator's second part: what its states contribute to their types.
+struct Contributing {
+    capability: Option<Capability<i64>>,
+    contributions: Contributions,
+    census: Census,
+    every_ms: i64,
+}
+
+/// An active output for contributions.
+type Contributed<'a> = OutputBuilderSession<'a, i64, CapacityContainerBuilder<Vec<Contribution>>>;
+
+impl Contributing {
+    fn close(&mut self, window_ms: i64, closed: &[Closed], directory: &Directory, out: &mut Contributed<'_>) {
+        if self.census.any() && window_ms.rem_euclid(self.every_ms) == 0 {
+            closed.iter().for_each(|state| self.contributions.add(state, &self.census, directory));
+            self.give(window_ms, out);
+        }
+    }
+
+    /// Takes back what is in force where its end has come and no window closes there.
+    fn end(&mut self, has_come: impl Fn(i64) -> bool, out: &mut Contributed<'_>) {
+        let ends_ms = self.contributions.shown_ms().map(|shown_ms| shown_ms.saturating_add(self.every_ms));
+        if let Some(ends_ms) = ends_ms.filter(|&ends_ms| has_come(ends_ms)) {
+            self.give(ends_ms, out);
+        }
+    }
+
+    fn give(&mut self, window_ms: i64, out: &mut Contributed<'_>) {
+        let mut changes = Vec::new();
+        self.contributions.close(window_ms, &mut changes);
+        if let (Some(capability), false) = (&self.capability, changes.is_empty()) {
+            out.session(&capability.delayed(&window_ms)).give_container(&mut changes);
+        }
+    }
+
+    /// Lets time go on where anybody may have peers.
+    fn follow(&mut self, lowest_ms: Option<i64>) {
+        match lowest_ms {
+            None => self.capability = None,
+            Some(lowest_ms) if self.census.any() => {
+                if let Some(capability) = self.capability.as_mut().filter(|capability| *capability.time() < lowest_ms) {
+                    capability.downgrade(&lowest_ms);
+                }
+            }
+            Some(_) => {}
+        }
+    }
 }

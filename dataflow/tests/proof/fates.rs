@@ -1,4 +1,4 @@
-//! Property test of time and fate: small topics through the job on threads, against a plain reading of the rules.
+//! Property test of time, fate and peers: small topics through the job on threads, against a plain reading of the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -15,6 +15,7 @@ use dataflow::run::{Workers, run};
 use model::tables::TableId;
 use model::{Row, Value};
 
+use crate::peers;
 use crate::plain::expected;
 use crate::script::undisturbed;
 use crate::stage::ScriptStore;
@@ -24,13 +25,16 @@ use crate::{Checks, Seeds};
 /// Each seed is a topic; it runs on one to four workers.
 pub fn fates(seeds: Seeds) -> Checks {
     let mut checks = Checks::default();
+    let mut compared = 0;
     for seed in seeds.from..seeds.from + seeds.count {
-        checks.check(&format!("fates of seed {seed}"), one(seed));
+        let found = one(seed).map(|more| compared += more);
+        checks.check(&format!("fates of seed {seed}"), found);
     }
+    println!("fates: {compared} metrics compared with peers");
     checks
 }
 
-fn one(seed: u64) -> Result<(), String> {
+fn one(seed: u64) -> Result<u64, String> {
     let world = world(seed);
     // Without texts: no thread of an embedder answers here, and vectors are no matter of fates.
     let config = world.config(Arc::new(world.finite()), &Faults::default(), false);
@@ -41,7 +45,8 @@ fn one(seed: u64) -> Result<(), String> {
     let outcome = run(&job, &workers, Some(handle), &Arc::new(AtomicBool::new(false)), &Arc::new(Progress::default()))
         .map_err(|error| format!("{error:#}"))?;
     let manifest = outcome.manifest.ok_or("finished without a manifest")?;
-    agree(&world, &store, &manifest)
+    agree(&world, &store, &manifest)?;
+    peers::agree(&world, &store)
 }
 
 /// The same on the stage, for a job that may be broken.
@@ -50,7 +55,8 @@ pub fn on_stage(seed: u64, faults: &Faults, stuck_steps: u64) -> Result<(), Stri
     let store = ScriptStore::new(faults.ignore_versions);
     let job = world.config(Arc::new(world.finite()), faults, false);
     let manifest = undisturbed(&job, 1 + seed as usize % 4, &store, stuck_steps)?;
-    agree(&world, &store.stored(), &manifest)
+    agree(&world, &store.stored(), &manifest)?;
+    peers::agree(&world, &store.stored()).map(drop)
 }
 
 fn agree(world: &World, store: &MemoryStore, manifest: &Manifest) -> Result<(), String> {

@@ -6,6 +6,7 @@
 mod content;
 mod fates;
 mod mutate;
+mod peers;
 mod people;
 mod plain;
 mod random;
@@ -37,6 +38,14 @@ fn quick_monitor() -> udfs::MonitorConfig {
         fingerprint_decades: 1.5,
         similar_decades: 1.5,
         similar_memory: 8,
+        peers: udfs::PeersConfig {
+            min_devices: 2,
+            every_windows: 2,
+            decades: 1.5,
+            after_windows: 20,
+            lambda: 0.5,
+            ..udfs::PeersConfig::default()
+        },
         ..udfs::MonitorConfig::default()
     }
 }

@@ -47,6 +47,8 @@ const RULES: &[Rule] = &[
     ("the manifest is written last", |faults| &mut faults.manifest_first),
     ("the higher version wins", |faults| &mut faults.ignore_versions),
     ("windows wait for the control stream", |faults| &mut faults.ungated),
+    ("peers are those of the window before", |faults| &mut faults.peers_of_same_window),
+    ("a checkpoint keeps what the peers showed before it", |faults| &mut faults.forget_peers),
     ("the end closes what has readings and no more", |faults| &mut faults.silent_for_ever),
     ("what people ask is durable before its window", |faults| &mut faults.place_early),
     ("people's words come behind the rows they are about", |faults| &mut faults.settle_early),

@@ -77,6 +77,38 @@ pub fn expected(world: &World) -> BTreeSet<String> {
     lines
 }
 
+/// What the devices of a type show of a metric in a window: the means of their states, in order.
+pub type Means = BTreeMap<(i64, String, String), Vec<f64>>;
+
+/// The means of all devices by window, type and metric. A late reading has no part in them.
+pub fn means(world: &World) -> Means {
+    let mut on_time: Vec<Reading> = Vec::new();
+    for (&partition, log) in &world.partitions {
+        for (_, fate) in fates(&world.settings, partition, log) {
+            if let Fate::OnTime(reading) = fate {
+                on_time.push(reading);
+            }
+        }
+    }
+    let window = |reading: &Reading| start_of(reading.event_ms, world.settings.window_ms);
+    let all: BTreeSet<(&str, i64)> = on_time.iter().map(|reading| (reading.device.as_str(), window(reading))).collect();
+    let mut means = Means::new();
+    for &(device, window_ms) in &all {
+        let belongs = |reading: &&Reading| reading.device == device && window(reading) == window_ms;
+        let inside: Vec<&Reading> = on_time.iter().filter(belongs).collect();
+        let newest = inside.iter().max_by_key(|reading| (reading.event_ms, reading.partition, reading.offset));
+        let device_type = &newest.expect("a state has a reading").device_type;
+        let metrics: BTreeSet<&str> = inside.iter().map(|reading| reading.metric.as_str()).collect();
+        for metric in metrics {
+            let samples = that_count(&inside, metric);
+            let mean = samples.iter().fold(0.0, |sum, reading| sum + reading.value) / samples.len() as f64;
+            means.entry((window_ms, device_type.clone(), metric.to_owned())).or_default().push(mean);
+        }
+    }
+    means.values_mut().for_each(|means| means.sort_by(f64::total_cmp));
+    means
+}
+
 /// One partition, record by record.
 fn fates(settings: &JobSettings, partition: u32, log: &[(u64, Recorded)]) -> Vec<(i64, Fate)> {
     let mut fates = Vec::new();

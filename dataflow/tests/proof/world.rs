@@ -38,6 +38,8 @@ pub fn world(seed: u64) -> World {
     let quiet = random.chance(0.6);
     let backlog = random.chance(0.5);
     let regular = random.chance(0.4);
+    // Devices of one type are each other's peers.
+    let alike = Random::new(seed ^ 0x9ee5).chance(0.5);
     let mut topic: BTreeMap<u32, Vec<(u64, Recorded)>> = (0..partitions).map(|at| (at as u32, Vec::new())).collect();
     let homes: Vec<Vec<i64>> = (0..devices)
         .map(|device| {
@@ -102,7 +104,7 @@ pub fn world(seed: u64) -> World {
             if metric == "x" && random.chance(0.2) { random.chance(0.5).to_string() } else { value.to_string() };
         let text = format!(
             "{{\"device_id\":\"d{device}\",\"device_type\":\"{}\",\"timestamp\":{time},\"metric_name\":\"{metric}\",\"metric_value\":{value}{unit}{place}}}",
-            TYPES[device as usize % TYPES.len()]
+            if alike { TYPES[0] } else { TYPES[device as usize % TYPES.len()] }
         );
         let disguised = random.chance(0.08);
         let text = if disguised { disguise(&mut random, &text) } else { text };

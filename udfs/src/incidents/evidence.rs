@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use model::{Contribution, Finding, Incident, Method};
+use model::{Contribution, Finding, Incident, Method, Peers};
 use serde::{Deserialize, Serialize};
 
 use super::Judged;
@@ -114,6 +114,15 @@ struct Accused {
     upwards: bool,
     /// The furthest value for which a model said what it expected, and what that was.
     explained: Option<(f64, f64)>,
+    /// The furthest value with peers beside it, and what those showed.
+    beside: Option<(f64, Peers)>,
+}
+
+impl Accused {
+    /// Whether a value lies further in its direction than the furthest so far.
+    fn is_further(&self, value: f64, than: Option<f64>) -> bool {
+        than.is_none_or(|than| if self.upwards { value > than } else { value < than })
+    }
 }
 
 /// All that an incident rests on so far.
@@ -176,26 +185,29 @@ impl Evidence {
                 ratio: -1.0,
                 upwards: true,
                 explained: None,
+                beside: None,
             });
         }
         let accused = &mut self.accused[at];
         if ratio > accused.ratio {
             let upwards = is_above(finding, &judged.usual[slot]);
             if upwards != accused.upwards {
-                accused.explained = None;
+                (accused.explained, accused.beside) = (None, None);
             }
             (accused.ratio, accused.upwards) = (ratio, upwards);
             accused.kind.clone_from(&finding.kind);
         }
+        if let (Some(peers), value) = (judged.peers.get(slot).copied().flatten(), judged.values[slot])
+            && !value.is_nan()
+            && accused.is_further(value, accused.beside.map(|(seen, _)| seen))
+        {
+            accused.beside = Some((value, peers));
+        }
         // A rule says what is wrong, a model also what was expected: that of the furthest value is shown.
-        if let (Some(expected), false) = (finding.expected, method == Method::Rules) {
-            let further = accused.explained.is_none_or(|(observed, _)| match accused.upwards {
-                true => finding.observed > observed,
-                false => finding.observed < observed,
-            });
-            if further {
-                accused.explained = Some((finding.observed, expected));
-            }
+        if let (Some(expected), false) = (finding.expected, method == Method::Rules)
+            && accused.is_further(finding.observed, accused.explained.map(|(observed, _)| observed))
+        {
+            accused.explained = Some((finding.observed, expected));
         }
     }
 
@@ -251,6 +263,13 @@ impl Evidence {
             text.truncate(text.trim_end().len());
             if let Some(expected) = leading.expected {
                 text.push_str(&format!(" where {expected:.2} is expected"));
+            }
+            let accused = self.accused.iter().find(|accused| accused.metric == leading.metric);
+            if let Some((_, peers)) = accused.and_then(|accused| accused.beside) {
+                let Peers { devices, lower, median, upper, .. } = peers;
+                text.push_str(&format!(
+                    " ({devices} devices of its type: {median:.2}, middle half {lower:.2} to {upper:.2})"
+                ));
             }
             match incident.contributions.len() {
                 1 => {}

@@ -339,6 +339,8 @@ impl Watched {
             device_type: self.device_type,
             names: &self.names,
             metrics: &metrics,
+            peers: &[],
+            peers_ms: 0,
         };
         self.start_ms += WIDTH_MS;
         self.monitor.observe(&self.config, &state)

@@ -91,7 +91,7 @@ const RULE_RATIO: f64 = 3.0;
 
 /// Findings that have an incident of their own, or say why something keeps silent.
 fn says_nothing_of_an_anomaly(kind: &str) -> bool {
-    matches!(kind, "new_operating_point" | "raised_bar" | "maintenance" | "stuck" | "missing")
+    matches!(kind, "new_operating_point" | "raised_bar" | "maintenance" | "whole_type" | "stuck" | "missing")
 }
 
 /// States by device and window start.

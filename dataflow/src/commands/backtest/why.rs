@@ -285,6 +285,7 @@ fn silenced(states: &[(i64, Seen)]) -> Vec<Silenced> {
         ("maintenance", "in maintenance"),
         ("raised_bar", "held back by a raised bar"),
         ("new_operating_point", "excused as a new operating point"),
+        ("whole_type", "excused as what its whole type does"),
     ] {
         let mut found = states.iter().filter_map(|(_, seen)| seen.finding(kind));
         if let Some(first) = found.next() {

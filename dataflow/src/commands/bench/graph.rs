@@ -1,6 +1,6 @@
 //! The first part of the job's graph, without checkpoints and without a way to a store.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +25,11 @@ use crate::detect::Context;
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::ledger::{Ledger, Totals};
-use crate::operators::detect::{Devices, Shared, detect};
-use crate::operators::read::{Reader, read};
-use crate::operators::window::window;
-use crate::operators::{Announced, read::Streams};
+use crate::operators::Announced;
+use crate::operators::detect::{Devices, Judged, Shared, detect};
+use crate::operators::peers::{Table, peers};
+use crate::operators::read::{Reader, Streams, read};
+use crate::operators::window::{self, Terms};
 use crate::progress::Progress;
 use crate::settings::JobSettings;
 
@@ -82,11 +83,15 @@ fn work(worker: &mut Worker, part: &Part) -> anyhow::Result<Totals> {
         let opened = Reader::open(source, &part.settings, &start, (index, peers), false, Faults::default())?;
         reader = Some(Rc::new(RefCell::new(opened)));
     }
+    let min_peers = part.monitor.peers.min_devices;
     worker.dataflow::<i64, _, _>(|scope| {
         let streams = match (&part.feed, &reader) {
-            (Feed::Decoded(all), _) => replay(scope, all, (index, peers), part.settings.clone(), durable.clone()),
+            (Feed::Decoded(all), _) => {
+                replay(scope, all, (index, peers), part.settings.clone(), min_peers, durable.clone())
+            }
             (Feed::Messages(_), Some(reader)) => {
-                read(scope, Rc::clone(reader), Rc::clone(&ledger), durable.clone(), Arc::clone(&progress), true)
+                let (reader, ledger) = (Rc::clone(reader), Rc::clone(&ledger));
+                read(scope, reader, ledger, durable.clone(), Arc::clone(&progress), min_peers, true)
             }
             (Feed::Messages(_), None) => unreachable!("messages have a reader"),
         };
@@ -132,20 +137,29 @@ fn behind<'scope>(
         standing: Standing::default(),
     };
     let mut directory = Directory::default();
-    let devices = Devices::resume(Vec::new(), &mut directory, &context);
+    let devices = Devices::resume(Vec::new(), Table::default(), &mut directory, &context);
     let directory = Rc::new(RefCell::new(directory));
-    let closed = window(
-        streams.readings,
-        streams.introductions,
-        Rc::clone(&directory),
-        Rc::clone(ledger),
-        false,
-        Faults::default(),
-    );
+    let any_peers = Rc::new(Cell::new(false));
+    let terms = Terms {
+        every_ms: part.monitor.peers.every_ms(part.settings.window_ms),
+        keep: false,
+        // Peers are part of judging.
+        min_devices: if part.stage == Stage::Windows { 0 } else { part.monitor.peers.min_devices },
+    };
+    let shared = window::Shared {
+        directory: Rc::clone(&directory),
+        ledger: Rc::clone(ledger),
+        any_peers: Rc::clone(&any_peers),
+        faults: Faults::default(),
+    };
+    let ticks = streams.ticks.broadcast();
+    let window::Streams { closed, contributions } =
+        window::window(streams.readings, streams.introductions, ticks.clone(), terms, shared);
     if part.stage == Stage::Windows {
         closed.probe_with(durable);
         return;
     }
+    let peers = peers(contributions, terms.min_devices);
     let mut control: Input<Announced> = InputHandle::new();
     let controls = control.to_stream(closed.scope());
     // No cut will ever be announced.
@@ -155,7 +169,9 @@ fn behind<'scope>(
         ledger: Rc::clone(ledger),
         saved: Rc::default(),
         progress: Arc::clone(progress),
+        any_peers,
         faults: Faults::default(),
     };
-    detect(closed, streams.late, streams.ticks.broadcast(), controls, devices, context, shared).probe_with(durable);
+    let judged = Judged { closed, late: streams.late, ticks, control: controls, peers };
+    detect(judged, devices, context, shared).probe_with(durable);
 }

@@ -13,6 +13,7 @@ use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
 use timely::dataflow::operators::probe::Handle as ProbeHandle;
 
 use super::prepare::Decoded;
+use crate::operators::peers::Told;
 use crate::operators::read::Streams;
 use crate::operators::{Reading, Tick};
 use crate::settings::JobSettings;
@@ -34,6 +35,7 @@ pub fn replay<'scope>(
     all: &Arc<Vec<Decoded>>,
     (index, peers): (usize, usize),
     settings: JobSettings,
+    min_peers: u32,
     durable: ProbeHandle<i64>,
 ) -> Streams<'scope> {
     let mut builder = OperatorBuilder::new("replay".to_owned(), scope);
@@ -59,6 +61,7 @@ pub fn replay<'scope>(
             Some(capabilities.try_into().expect("one capability an output"));
         let mut batches: Vec<(i64, Vec<Reading>)> = Vec::new();
         let mut ticked_ms = i64::MIN;
+        let mut told = Told::default();
         let (_rows_out, _late_out) = (rows_out, late_out);
         move |_frontiers| {
             let Some(caps) = capabilities.as_mut() else { return };
@@ -75,6 +78,9 @@ pub fn replay<'scope>(
                     let mut introduced = introductions_out.activate();
                     let introductions = &partition.all[partition.number].introductions;
                     introduced.session(&caps[1]).give_iterator(introductions.iter().cloned());
+                    let mut ticked = ticks_out.activate();
+                    let members = told.members(introductions, min_peers);
+                    ticked.session(&caps[3]).give_iterator(members.into_iter());
                 }
                 partition.take_turn(&settings, &mut batches);
                 let mut read = readings_out.activate();
@@ -82,7 +88,7 @@ pub fn replay<'scope>(
                 for (stamp_ms, mut batch) in batches.drain(..) {
                     if stamp_ms > ticked_ms {
                         ticked_ms = stamp_ms;
-                        ticked.session(&caps[3].delayed(&stamp_ms)).give(Tick { stamp_ms, has_reading: true });
+                        ticked.session(&caps[3].delayed(&stamp_ms)).give(Tick::Stamp { stamp_ms, has_reading: true });
                     }
                     read.session(&caps[0].delayed(&stamp_ms)).give_container(&mut batch);
                 }

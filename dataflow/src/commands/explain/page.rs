@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use model::{Finding, Method, Severity, Verdict};
 
 use super::plot::Axis;
-use super::{Explained, votes};
+use super::{Explained, peers, votes};
 use crate::commands::common::{number, printable, short_duration, short_time, table, table_text, thousands, unit_of};
 use crate::commands::incidents::Stored;
 
@@ -14,6 +14,7 @@ pub(super) fn text(explained: &Explained, bold: bool) -> String {
     let page = Page { explained, bold };
     let mut text = page.head();
     text += &page.incidents();
+    text += &page.peers();
     text += &page.earlier();
     text += &page.plots();
     text += &page.verdicts();
@@ -28,7 +29,7 @@ struct Page<'a> {
 }
 
 /// A number with as many digits as redoing a comparison needs, and no more zeros than that.
-fn exact(value: f64) -> String {
+pub(super) fn exact(value: f64) -> String {
     if value != 0.0 && value.abs() < 0.001 {
         return format!("{value:.4e}");
     }
@@ -76,6 +77,20 @@ impl Page<'_> {
         }
         for incident in &self.explained.incidents {
             text += &one_incident(incident);
+        }
+        text
+    }
+
+    /// Whether the device is alone in what it does.
+    fn peers(&self) -> String {
+        let mut text = String::new();
+        for (compared, when) in
+            [(&self.explained.compared_at_peak, "at the incident's peak"), (&self.explained.compared, "in this state")]
+        {
+            if !compared.is_empty() {
+                text += &self.heading(&format!("Against all devices of its type {when}"));
+                text += &peers::text(compared);
+            }
         }
         text
     }

@@ -7,7 +7,7 @@ use super::Reader;
 use super::partition::{First, Partition, stamp_of_watermark_ms};
 use crate::directory::Introduction;
 use crate::ledger::Ledger;
-use crate::operators::{Reading, Tick};
+use crate::operators::Reading;
 use crate::rows;
 use crate::series::Recalled;
 use crate::settings::JobSettings;
@@ -19,7 +19,8 @@ pub(super) struct Turn {
     pub(super) late: Vec<(i64, Vec<Reading>)>,
     pub(super) rows: Vec<(i64, Vec<Row>)>,
     pub(super) introductions: Vec<Introduction>,
-    pub(super) ticks: Vec<Tick>,
+    /// Stamps, and whether a reading has them.
+    pub(super) ticks: Vec<(i64, bool)>,
     /// The window that was last noted as under way.
     pub(super) noted_window_ms: Option<i64>,
 }
@@ -147,7 +148,7 @@ pub(super) fn take(
         turn.noted_window_ms = Some(window_ms);
         reader.newest_window_ms = reader.newest_window_ms.max(Some(window_ms));
         if reader.under_way.insert(window_ms) {
-            turn.ticks.push(Tick { stamp_ms: window_ms, has_reading: true });
+            turn.ticks.push((window_ms, true));
         }
     }
 }
@@ -156,7 +157,7 @@ pub(super) fn take(
 fn tick_other(newest_ms: &mut Option<i64>, stamp_ms: i64, turn: &mut Turn) {
     if *newest_ms < Some(stamp_ms) {
         *newest_ms = Some(stamp_ms);
-        turn.ticks.push(Tick { stamp_ms, has_reading: false });
+        turn.ticks.push((stamp_ms, false));
     }
 }
 

@@ -51,7 +51,14 @@ fn finding(kind: &str, score: f64, limit: f64, text: &str) -> Finding {
 fn state(ratio: f64, warm_up: f64, more: &[Finding]) -> Seen {
     let is_found = ratio >= 1.0;
     let found = is_found.then(|| finding("residual", ratio * 5.0, 5.0, "flow stays above"));
-    let verdict = |method, score, severity, findings| Verdict { method, score, severity, warm_up, findings };
+    let verdict = |method, score, severity, findings| Verdict {
+        method,
+        score,
+        severity,
+        warm_up,
+        findings,
+        compared: Vec::new(),
+    };
     Seen::of(vec![
         verdict(Method::Rules, 0.0, None, vec![]),
         verdict(
