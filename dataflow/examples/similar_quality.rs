@@ -176,6 +176,7 @@ fn states(name: &str, bytes: &[u8], labels: &[Label]) -> anyhow::Result<Vec<Stat
         monitor: MonitorConfig::default(),
         source: Arc::new(MemorySource::from_lines(name, bytes)?),
         store_rows: true,
+        raw_rows: true,
         embedder: None,
         texts: None,
         faults: Faults::default(),

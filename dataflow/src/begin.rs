@@ -180,6 +180,7 @@ mod tests {
             monitor: MonitorConfig::default(),
             source: Arc::new(MemorySource::finite("topic", BTreeMap::new())),
             store_rows: true,
+            raw_rows: true,
             embedder: None,
             texts: None,
             faults: Faults::default(),

@@ -66,6 +66,8 @@ pub struct JobConfig {
     pub source: Arc<dyn Source>,
     /// Rows are made and written; without, only counted results remain.
     pub store_rows: bool,
+    /// Of these also one a reading, where rows are made at all.
+    pub raw_rows: bool,
     /// Makes an embedder for a worker.
     pub embedder: Option<MakeEmbedder>,
     /// Makes vectors of texts, for all workers of the process; then there is no other embedder.
@@ -149,7 +151,7 @@ impl Job {
             &config.settings,
             start,
             (index, peers),
-            config.store_rows,
+            config.store_rows && config.raw_rows,
             config.faults.clone(),
         )?;
         let reader = Rc::new(RefCell::new(reader));

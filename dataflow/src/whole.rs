@@ -22,6 +22,7 @@ pub fn job_of(config: &Config, source: Arc<dyn Source>) -> JobConfig {
         monitor: config.detectors.clone(),
         source,
         store_rows: true,
+        raw_rows: true,
         embedder: None,
         texts: None,
         faults: Faults::default(),

@@ -60,11 +60,13 @@ pub struct MemoryStore {
     content: Arc<Mutex<Content>>,
     /// Lives as long as this handle.
     life: Arc<()>,
+    /// Rows of these tables are kept; `None`: of all.
+    kept: Option<Arc<[TableId]>>,
 }
 
 impl Clone for MemoryStore {
     fn clone(&self) -> Self {
-        MemoryStore { content: Arc::clone(&self.content), life: Arc::new(()) }
+        MemoryStore { content: Arc::clone(&self.content), life: Arc::new(()), kept: self.kept.clone() }
     }
 }
 
@@ -78,7 +80,12 @@ impl MemoryStore {
     /// An empty store.
     pub fn new() -> Self {
         let content = Content { tables: TABLES.iter().map(|_| BTreeMap::new()).collect(), ..Content::default() };
-        MemoryStore { content: Arc::new(Mutex::new(content)), life: Arc::new(()) }
+        MemoryStore { content: Arc::new(Mutex::new(content)), life: Arc::new(()), kept: None }
+    }
+
+    /// An empty store that keeps the rows of these tables only and lets go of all others: for those who ask a long run for little.
+    pub fn keeping(tables: &[TableId]) -> Self {
+        MemoryStore { kept: Some(tables.into()), ..Self::new() }
     }
 
     /// Turns a bit of the newest checkpoint, for tests of what a job makes of that. Whether there was one.
@@ -119,7 +126,8 @@ impl Store for MemoryStore {
     fn write(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         rows.iter().try_for_each(check_row)?;
         let mut content = self.content();
-        for row in rows {
+        let is_kept = |row: &&Row| self.kept.as_ref().is_none_or(|kept| kept.contains(&row.table));
+        for row in rows.iter().filter(is_kept) {
             let table = &mut content.tables[row.table as usize];
             match table.get_mut(&Key(row.key().to_vec())) {
                 Some(old) if row.version < old.version => {}

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use connectors::{Store, StoreError, mask_address};
+use indicatif::{ProgressBar, ProgressStyle};
 use model::tables::TableId;
 use model::time::{date_of, parse_rfc3339};
 use model::{Row, Value};
@@ -111,6 +112,18 @@ pub fn set_flags(pairs: &[String]) -> anyhow::Result<Vec<(String, String)>> {
         None => Err(WrongUse(format!("flag --set: {pair:?} is not KEY=VALUE")).into()),
     };
     pairs.iter().map(pair).collect()
+}
+
+/// Progress of work in `total` parts of a kind, on a terminal only.
+pub fn bar(total: u64, parts: &str) -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(total);
+    if let Ok(style) = ProgressStyle::with_template(&format!("{{bar:30}} {{pos}} of {{len}} {parts}, {{eta}} left")) {
+        bar.set_style(style);
+    }
+    bar
 }
 
 /// Asks on the terminal; anything but yes is no, and is said to be.

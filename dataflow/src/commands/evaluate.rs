@@ -12,6 +12,7 @@ mod openfdd;
 mod plot;
 mod published;
 mod reference;
+mod simulated;
 mod skab;
 mod windows;
 
@@ -35,6 +36,7 @@ pub const EXAMPLES: &str = "Examples:
   dataflow evaluate nab NAB --json
   dataflow evaluate hvac LBNL --plot plots
   dataflow evaluate skab SKAB/data --set detectors.residual.lambda=0.4     what a setting is worth
+  dataflow evaluate simulator --seeds 1-4 --original
 
 A folder holds
   skab   tables \"datetime;...;anomaly;changepoint\", in folders or not (github.com/waico/SKAB)
@@ -53,6 +55,8 @@ pub enum Kind {
     Hvac,
     /// Cases of rules, an hour or two each
     Openfdd,
+    /// Simulated fleets; needs no folder
+    Simulator,
 }
 
 /// Arguments of `evaluate`.
@@ -62,9 +66,11 @@ pub struct EvaluateArguments {
     /// Which data
     #[arg(value_enum)]
     kind: Kind,
-    /// The folder with the labelled data
+    /// The folder with the labelled data; all but simulator need one
     #[arg(value_name = "DIR")]
-    folder: PathBuf,
+    folder: Option<PathBuf>,
+    #[command(flatten)]
+    fleet: simulated::FleetArguments,
     /// For skab and hvac: also with the residuals' limits chosen on all other files, five times, which takes as much longer
     #[arg(long)]
     leave_one_out: bool,
@@ -119,16 +125,25 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<ExitCode> {
         Kind::Nab => include_str!("evaluate/nab.toml"),
         Kind::Hvac => include_str!("evaluate/hvac.toml"),
         Kind::Openfdd => include_str!("evaluate/openfdd.toml"),
+        // Fleets are judged as `run` judges them.
+        Kind::Simulator => "",
     };
     let table = text.parse().expect("the built-in configuration is TOML");
     let config = config::from_table_and_flags("configuration of the evaluation", table, &set_flags(&arguments.set)?)
         .map_err(|error| WrongUse(format!("{error:#}")))?;
+    if arguments.kind == Kind::Simulator {
+        print!("{}", simulated::report(&arguments.fleet, &config, arguments.json)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let Some(folder) = &arguments.folder else {
+        return Err(WrongUse("evaluate needs the folder with the data; `--help` says what it holds".to_owned()).into());
+    };
     let plots = Plots { folder: arguments.plot.as_deref() };
     let report = match arguments.kind {
-        Kind::Skab => skab(&arguments.folder, &config, &plots, arguments.leave_one_out)?,
-        Kind::Nab => nab(&arguments.folder, &config, &plots)?,
-        Kind::Hvac => hvac(&arguments.folder, &config, &plots, arguments.leave_one_out)?,
-        Kind::Openfdd => openfdd::report(&arguments.folder, &config)?,
+        Kind::Skab => skab(folder, &config, &plots, arguments.leave_one_out)?,
+        Kind::Nab => nab(folder, &config, &plots)?,
+        Kind::Hvac => hvac(folder, &config, &plots, arguments.leave_one_out)?,
+        Kind::Openfdd | Kind::Simulator => openfdd::report(folder, &config)?,
     };
     if arguments.json {
         println!("{}", json_pretty(&report.json));

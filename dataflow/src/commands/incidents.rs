@@ -119,7 +119,7 @@ pub struct Stored {
 }
 
 /// How long after its end a fault may still be what an incident is about: the equipment has to recover.
-const RECOVERY_MS: i64 = 3_600_000;
+pub const RECOVERY_MS: i64 = 3_600_000;
 
 /// Whether an incident, by its device, start and end, and when it was known, is about a labelled fault. One that was known before
 /// the fault began is about something else.

@@ -230,6 +230,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         monitor: config.detectors.clone(),
         source: Arc::clone(&source.source),
         store_rows: config.store != "null",
+        raw_rows: true,
         embedder: embedding.vectors,
         texts: embedding.texts.clone(),
         faults: Faults::default(),

@@ -67,6 +67,7 @@ fn run_job(folder: &Path, name: &str) {
         monitor: config.detectors,
         source: Arc::new(FileSource::open(folder.join(format!("{name}.jsonl.zst"))).unwrap()),
         store_rows: true,
+        raw_rows: true,
         embedder: Some(|| Box::new(connectors::Projection::new())),
         texts: None,
         faults: Faults::default(),

@@ -250,6 +250,7 @@ impl World {
             monitor: crate::quick_monitor(),
             source,
             store_rows: true,
+            raw_rows: true,
             embedder: match texts {
                 Some(_) => None,
                 None => Some(|| Box::new(connectors::projection::Projection::new())),

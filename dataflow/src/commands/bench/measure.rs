@@ -232,6 +232,7 @@ fn run_messages(case: &Case, source: Arc<dyn Source>, settings: &JobSettings, fo
         monitor: MonitorConfig::default(),
         source,
         store_rows: is_stored,
+        raw_rows: true,
         embedder: case.stage.embedder()?,
         texts: None,
         faults: Faults::default(),
