@@ -36,7 +36,8 @@ pub struct Contribution {
 /// writes the same row.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Incident {
-    /// `anomaly` (consensus of the methods), `stuck`, `missing` or `silent`; with `:metric` behind it where it is about one.
+    /// `anomaly` (consensus of the methods), `stuck`, `missing`, `erratic`, `gaps` or `silent`; with `:metric` behind it where it is about
+    /// one.
     pub kind: String,
     /// Start of the first window of the run that was confirmed (not of the confirming one).
     pub start_ms: i64,

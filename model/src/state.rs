@@ -105,7 +105,7 @@ impl Severity {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Finding {
     /// What was found: a rule's id, or one of the words of the detectors (`residual`, `range`, `season`, `jump`,
-    /// `level`, `stuck`, `missing`, `centroid`, `peers`, `neighbours`), or why something keeps silent (`new_operating_point`,
+    /// `level`, `relation`, `stuck`, `missing`, `erratic`, `gaps`, `centroid`, `peers`, `neighbours`), or why something keeps silent (`new_operating_point`,
     /// `raised_bar`, `maintenance`, `whole_type`).
     pub kind: String,
     /// The metric it is about; `None` where it is about the whole state.
@@ -122,6 +122,13 @@ pub struct Finding {
     pub unit: String,
     /// One sentence for a person.
     pub text: String,
+}
+
+impl Finding {
+    /// Whether it has an incident of its own and is no vote on an anomaly: what is wrong with a sensor or a line.
+    pub fn has_own_incident(&self) -> bool {
+        matches!(self.kind.as_str(), "stuck" | "missing" | "erratic" | "gaps")
+    }
 }
 
 /// What one method says of one state.

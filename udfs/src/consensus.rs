@@ -1,9 +1,10 @@
 //! Four verdicts joined into one.
 //!
-//! One method is `info`, two are `warning`, three or a critical rule `critical`. The score joins the methods that report
+//! One method is `info`, two are `warning`, three `critical`; a broken rule is at least as grave as the catalogue says, and a method far
+//! beyond its limit counts as two. The score joins the methods that report
 //! as independent evidence, 1 - (1 - w s)(1 - w s)…; where none reports it is the highest weighted score, which is below one half.
 
-use model::{Severity, Verdict};
+use model::{Method, Severity, Verdict};
 
 /// What all methods together say.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -15,14 +16,15 @@ pub struct Consensus {
 }
 
 /// Joins verdicts. `votes`: which of them count (a method's finding may have an incident of its own instead).
-pub fn join(verdicts: &[Verdict], votes: [bool; 4], weights: &[f64; 4]) -> Consensus {
-    let (mut count, mut critical) = (0, false);
+pub fn join(verdicts: &[Verdict], votes: [bool; 4], weights: &[f64; 4], strong_score: f64) -> Consensus {
+    let (mut count, mut of_rule) = (0, None);
     let (mut doubt, mut highest) = (1.0, 0.0f64);
     for ((verdict, vote), weight) in verdicts.iter().zip(votes).zip(weights) {
+        let learns = verdict.method != Method::Rules;
         let score = (weight * verdict.score).clamp(0.0, 1.0);
         if vote {
-            count += 1;
-            critical |= verdict.severity == Some(Severity::Critical);
+            count += if learns && score >= strong_score { 2 } else { 1 };
+            of_rule = of_rule.max(verdict.severity.filter(|_| !learns));
             doubt *= 1.0 - score;
         } else if verdict.severity.is_none() {
             highest = highest.max(score.min(0.5));
@@ -30,9 +32,9 @@ pub fn join(verdicts: &[Verdict], votes: [bool; 4], weights: &[f64; 4]) -> Conse
     }
     let severity = match count {
         0 => None,
-        _ if critical || count >= 3 => Some(Severity::Critical),
-        2 => Some(Severity::Warning),
-        _ => Some(Severity::Info),
+        1 => of_rule.max(Some(Severity::Info)),
+        2 => of_rule.max(Some(Severity::Warning)),
+        _ => Some(Severity::Critical),
     };
     Consensus { severity, score: if count > 0 { 1.0 - doubt } else { highest } }
 }
@@ -41,7 +43,6 @@ pub fn join(verdicts: &[Verdict], votes: [bool; 4], weights: &[f64; 4]) -> Conse
 mod tests {
     use super::*;
     use expect_test::expect;
-    use model::Method;
 
     #[test]
     fn votes_become_a_severity_and_a_score() {
@@ -67,7 +68,7 @@ mod tests {
                 })
                 .collect();
             let votes = scores.map(|score| score >= 0.5);
-            let joined = join(&verdicts, votes, &[1.0, 0.9, 0.8, 0.8]);
+            let joined = join(&verdicts, votes, &[1.0, 0.9, 0.8, 0.8], 0.7);
             lines.push(format!("{scores:?} {} {:.3}", joined.severity.map_or("normal", Severity::name), joined.score));
         }
         expect![[r#"

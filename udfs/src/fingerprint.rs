@@ -64,7 +64,7 @@ impl Detector for Fingerprint {
         if !sample.judging {
             return Evidence::of(verdict, sample);
         }
-        let limit = self.tail.score_at(sample.config.fingerprint_decades);
+        let limit = self.tail.score_at(sample.config.fingerprint_decades) * sample.caution;
         verdict.score = verdict.score.max(grade(self.distance / limit));
         if self.distance > limit {
             verdict.severity = Some(Severity::Info);

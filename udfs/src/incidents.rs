@@ -199,7 +199,9 @@ impl Incidents {
         let tracked = self.anomaly.get_or_insert_with(|| Tracked::new(judged));
         let rule = judged.votes[0];
         tracked.states = tracked.states.saturating_add(1);
-        tracked.firm = tracked.firm.saturating_add(u32::from(rule || severity >= Severity::Warning));
+        // A strong voice makes an alarm graver, but not sooner: transients are strong, and short.
+        let agreed = judged.votes.iter().filter(|vote| **vote).count() >= 2;
+        tracked.firm = tracked.firm.saturating_add(u32::from(rule || agreed));
         tracked.age = tracked.age.saturating_add(1);
         tracked.quiet = 0;
         let incident = &mut tracked.incident;

@@ -4,6 +4,7 @@
 //! verdicts ([`consensus`]) and turns them into incidents with a start and an end ([`incidents`]). A state is judged first and
 //! learned afterwards, and only if it was normal. All of it is arithmetic: no clock, no files, the same bits everywhere.
 
+mod acquaintance;
 mod baseline;
 mod config;
 pub mod consensus;
@@ -24,7 +25,7 @@ mod z_score;
 use model::{Finding, MetricKind, Severity, StateView, Verdict};
 
 use baseline::{Baseline, Scale};
-pub use config::{ChangeConfig, MonitorConfig, PeersConfig, Regressors, ResidualConfig};
+pub use config::{ChangeConfig, MonitorConfig, PeersConfig, Regressors, RelationConfig, ResidualConfig};
 pub use derived::derive;
 pub use monitor::Monitor;
 pub use profile::{MetricStats, Profile};
@@ -89,6 +90,11 @@ struct Sample<'a> {
     rule_pending: bool,
     /// An `anomaly` incident is open.
     incident_open: bool,
+    /// Multiple of the usual limits that this state has to reach: what the budget of false alarms asks for, and more where its hour or its
+    /// weather is new for the device.
+    caution: f64,
+    /// Windows without a state since the last one.
+    missed_windows: i64,
     /// Windows without a state before this one, beyond what is usual for the device.
     gap_windows: i64,
 }

@@ -6,6 +6,7 @@ mod pilot;
 use model::{Incident, Judgement, StateView};
 use serde::{Deserialize, Serialize};
 
+use crate::acquaintance::Acquaintance;
 use crate::baseline::{Baseline, Usual};
 use crate::consensus::join;
 use crate::incidents::{Incidents, Judged, MOST_SIMILAR, raised};
@@ -34,6 +35,7 @@ pub struct Monitor {
     /// A counter's last reading and the start of its window, by slot.
     counters: Vec<(f64, i64)>,
     regime: Regime,
+    acquaintance: Acquaintance,
     /// Windows with a state.
     states: u32,
     /// The device is being worked on in the window that comes next.
@@ -63,6 +65,7 @@ impl Monitor {
             warm: false,
             counters: Vec::new(),
             regime: Regime::default(),
+            acquaintance: Acquaintance::default(),
             states: 0,
             maintenance: false,
             values: Vec::new(),
@@ -102,6 +105,7 @@ impl Monitor {
         let mut changed = Vec::new();
         self.incidents.close_silent(state.start_ms, &mut changed);
         self.grow(state);
+        let missed_windows = self.last_ms.map_or(0, |last_ms| (state.start_ms - last_ms) / state.width_ms.max(1) - 1);
         let gap_windows = self.see_gap(state);
         self.created_ms.get_or_insert(state.start_ms);
         self.last_ms = Some(state.start_ms);
@@ -140,6 +144,8 @@ impl Monitor {
             warm_up: (f64::from(self.baseline.rows) / f64::from(config.warm_up_windows.max(1))).min(0.99),
             rule_pending: false,
             incident_open: self.incidents.is_anomaly_open(),
+            caution: self.acquaintance.caution(config, state.start_ms, &self.values, &self.baseline.slots),
+            missed_windows,
             gap_windows,
         };
         let (mut verdicts, mut conditions) = (Vec::with_capacity(4), Vec::new());
@@ -171,7 +177,7 @@ impl Monitor {
         // The first morning of a device that so far was seen at night: no method that learns can know it yet.
         let acquainting = sample.judging && !votes[0] && self.baseline.rows < config.acquaint_windows;
         let mut excuse = unfamiliar.filter(|_| self.warm && !sample.judging);
-        if acquainting && self.detectors.statistics.is_broad() {
+        if acquainting && self.detectors.statistics.is_broad(config) {
             self.regime.begin(windows, Why::Broad);
             self.detectors.statistics.drop_evidence();
             excuse = Some(Unfamiliar { why: Why::Broad, learned: 0 });
@@ -194,7 +200,7 @@ impl Monitor {
             verdicts[2].compared = compared;
             verdicts[1].findings.extend(taken);
         }
-        let consensus = join(&verdicts, votes, &config.weights);
+        let consensus = join(&verdicts, votes, &config.weights, config.strong_score);
         let normal = consensus.severity.is_none();
         if self.pilot_done {
             for (detector, weight) in self.detectors.all().into_iter().zip(config.weights) {
@@ -241,6 +247,7 @@ impl Monitor {
         self.shown = shown;
         self.vector = vector;
         if normal && self.pilot_done {
+            self.acquaintance.learn(state.start_ms, &self.values, &self.baseline.slots);
             self.learn(config);
         }
         if self.incidents.anomaly_age() >= config.relearn_windows.max(1) {

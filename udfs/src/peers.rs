@@ -170,12 +170,11 @@ pub(crate) fn take_back(
         let before = verdict.findings.len();
         let first = verdict.findings.iter().find(|finding| is_shared(finding)).cloned();
         verdict.findings.retain(|finding| !is_shared(finding));
-        let accuses =
-            |finding: &Finding| finding.metric.is_some() && !matches!(finding.kind.as_str(), "stuck" | "missing");
+        let accuses = |finding: &Finding| finding.metric.is_some() && !finding.has_own_incident();
         if verdict.findings.len() < before && !verdict.findings.iter().any(accuses) {
             *vote = false;
-            let condition = verdict.findings.iter().any(|finding| matches!(finding.kind.as_str(), "stuck" | "missing"));
-            verdict.findings.retain(|finding| finding.metric.is_some());
+            let condition = verdict.findings.iter().any(Finding::has_own_incident);
+            verdict.findings.retain(|finding| finding.metric.is_some() || finding.has_own_incident());
             verdict.severity = verdict.severity.filter(|_| condition);
         }
         taken = taken.or(first);

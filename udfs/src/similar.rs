@@ -134,7 +134,7 @@ impl Detector for Similar {
         if !sample.judging {
             return Evidence::of(verdict, sample);
         }
-        let limit = self.tail.score_at(sample.config.similar_decades);
+        let limit = self.tail.score_at(sample.config.similar_decades) * sample.caution;
         verdict.score = grade(self.distance / limit);
         if self.distance > limit {
             #[expect(clippy::cast_precision_loss, reason = "at most a few neighbours")]

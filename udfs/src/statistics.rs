@@ -4,6 +4,8 @@
 //! method too, but open incidents of their own kind and are no vote in the consensus on an anomaly.
 
 mod change;
+mod erratic;
+mod loss;
 mod missing;
 mod rarity;
 mod residual;
@@ -14,29 +16,36 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Usual;
 use crate::incidents::length as length_of;
-use crate::{Condition, Detector, Evidence, Sample, grade};
+use crate::{Condition, Detector, Evidence, ResidualConfig, Sample, grade};
 use change::{Change, Changes};
+use erratic::{Erratic, ErraticMetric};
 use missing::{Missing, MissingMetric};
 pub use rarity::{Rare, Rarity, View};
 use residual::{Mode, Residuals};
 use stuck::{Stuck, StuckMetric};
 
+/// Windows in a row without a state that are no loss now and then.
+const LONG_GAP: i64 = 10;
+
 /// The state of this method for one device.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Statistics {
     residuals: Residuals,
+    /// Each metric against its siblings.
+    relations: Residuals,
     changes: Changes,
     rarities: Vec<Rarity>,
     /// Metrics whose rarity rests while they are away in an open incident.
     resting: Vec<bool>,
     stuck: Stuck,
     missing: Missing,
+    erratic: Erratic,
 }
 
 impl Statistics {
     /// Whether a large part of the device's metrics is away at once.
-    pub(crate) fn is_broad(&self) -> bool {
-        self.residuals.is_broad()
+    pub(crate) fn is_broad(&self, config: &crate::MonitorConfig) -> bool {
+        self.residuals.is_broad(&config.residual) || self.relations.is_broad(&config.relation.residual())
     }
 
     /// Whether the metric stands still and must not teach the models.
@@ -47,6 +56,9 @@ impl Statistics {
     /// The values of the pilot, which were held back until their wild ones were known.
     pub(crate) fn learn_pilot(&mut self, config: &crate::MonitorConfig, values: &[f64], usual: &[Usual], time_ms: i64) {
         self.residuals.learn(&config.residual, time_ms, values, usual, true, true);
+        if config.relation.lambda > 0.0 {
+            self.relations.learn(&config.relation.residual(), time_ms, values, usual, true, true);
+        }
         self.rarities.resize_with(usual.len(), Rarity::default);
         for ((rarity, usual), value) in self.rarities.iter_mut().zip(usual).zip(values) {
             if !value.is_nan() && (judged_alone(usual.kind) || usual.is_guessed()) {
@@ -58,11 +70,13 @@ impl Statistics {
     /// Drops all evidence: the operating point is a new one and has been learned.
     pub(crate) fn drop_evidence(&mut self) {
         self.residuals.reset();
+        self.relations.reset();
     }
 
     /// Starts anew after a lasting change; the views of single metrics have followed by themselves.
     pub(crate) fn relearn(&mut self) {
         self.residuals = Residuals::default();
+        self.relations = Residuals::default();
         self.changes = Changes::default();
     }
 
@@ -77,7 +91,7 @@ impl Statistics {
                 continue;
             }
             let rarity = &mut self.rarities[slot];
-            let rests = sample.incident_open && self.residuals.is_active(slot);
+            let rests = sample.incident_open && (self.residuals.is_active(slot) || self.relations.is_active(slot));
             let fed = if usual.known {
                 let reach = sample.config.feed_spreads * usual.spread;
                 value.clamp(usual.level - reach, usual.level + reach)
@@ -121,49 +135,17 @@ impl Statistics {
         }
     }
 
+    /// All metrics together: each against its past and the inputs, and each against the others.
     fn judge_together(&mut self, sample: &Sample<'_>, verdict: &mut Verdict) {
-        if sample.gap_windows > 5 {
-            self.residuals.gap(&sample.config.residual, sample.gap_windows);
-        }
-        let usual = &sample.baseline.slots;
-        let mode = match (sample.judging, sample.warm) {
-            (true, _) => Mode::Judge,
-            (false, false) => Mode::Collect,
-            (false, true) => Mode::Freeze,
-        };
-        self.residuals.judge(&sample.config.residual, sample.state.start_ms, sample.values, usual, mode);
-        if mode == Mode::Freeze && !sample.rule_pending {
-            self.residuals.reset();
-        }
-        if mode != Mode::Judge {
-            return;
-        }
-        let (score, limit) = (self.residuals.score(), self.residuals.limit());
-        verdict.score = verdict.score.max(grade(score / limit));
-        if !self.residuals.is_away() {
-            return;
-        }
-        for away in self.residuals.active(usual) {
-            let Some(metric) = &sample.state.metrics[away.slot] else { continue };
-            let name = &sample.state.names[away.slot];
-            let unit = sample.unit(away.slot);
-            let side = if away.z > 0.0 { "above" } else { "below" };
-            // What is left out of the models (saturated, a counter just reset) is still what was seen.
-            let value = sample.values[away.slot];
-            let observed = if value.is_nan() { metric.mean } else { value };
-            verdict.findings.push(Finding {
-                kind: "residual".to_owned(),
-                metric: Some(name.clone()),
-                observed,
-                expected: Some(away.expected),
-                score: away.strength,
-                limit,
-                unit: unit.to_owned(),
-                text: format!(
-                    "{name} stays {side} what its own past and the device's inputs explain: {observed:.2} {unit} against {:.2}",
- away.expected
-                ),
-            });
+        let relation = sample.config.relation.residual();
+        let views = [
+            (&mut self.residuals, &sample.config.residual, "residual", "its own past and the device's inputs explain"),
+            (&mut self.relations, &relation, "relation", "the other metrics explain"),
+        ];
+        for (residuals, config, kind, explained) in views {
+            if config.lambda > 0.0 {
+                judge_view(residuals, config, sample, (kind, explained), verdict);
+            }
         }
     }
 
@@ -175,16 +157,24 @@ impl Statistics {
         self.stuck.judge(start_ms, metrics, slots, config.stuck_after_windows, sample.warm, &mut stuck);
         let established = if sample.warm { config.warm_up_windows.max(1) } else { u32::MAX };
         self.missing.judge(start_ms, metrics, slots, config.missing_after_windows, established, &mut missing);
+        let mut erratic = Vec::<ErraticMetric>::new();
+        let time = (start_ms, sample.state.width_ms);
+        let whole = (sample.warm, sample.missed_windows == 0, sample.caution);
+        self.erratic.judge(time, metrics, slots, whole, &mut erratic);
+        // A silence has an incident of its own, and is no coming and going where it has none.
+        let silence = i64::from(config.silent_after_windows).min(LONG_GAP);
+        let missed = Some(sample.missed_windows).filter(|missed| *missed < silence);
+        let gaps = self.missing.judge_loss(time, missed.unwrap_or(0), metrics, slots, sample.warm, &mut missing);
         let (mut conditions, mut findings) = (Vec::new(), Vec::new());
-        let mut add = |word: &str, slot: usize, since_ms: i64, finding: (f64, u32, u32, String)| {
-            let (observed, length, limit, text) = finding;
+        let mut add = |word: &str, slot: usize, since_ms: i64, finding: (f64, f64, f64, String)| {
+            let (observed, score, limit, text) = finding;
             let finding = Finding {
                 kind: word.to_owned(),
                 metric: Some(sample.state.names[slot].clone()),
                 observed,
                 expected: None,
-                score: f64::from(length),
-                limit: f64::from(limit),
+                score,
+                limit,
                 unit: sample.unit(slot).to_owned(),
                 text,
             };
@@ -198,15 +188,96 @@ impl Statistics {
         for StuckMetric { slot, value, length, limit, since_ms } in stuck {
             let name = &sample.state.names[slot];
             let text = format!("{name} stands at exactly {value:.2} {} {}", sample.unit(slot), lasting(since_ms));
-            add("stuck", slot, since_ms, (value, length, limit, text));
+            add("stuck", slot, since_ms, (value, f64::from(length), f64::from(limit), text));
         }
-        for MissingMetric { slot, length, limit, since_ms, last } in missing {
+        for MissingMetric { slot, length, limit, since_ms, last, lost } in missing {
             let name = &sample.state.names[slot];
-            let text =
-                format!("{name} is missing {}, its last value was {last:.2} {}", lasting(since_ms), sample.unit(slot));
-            add("missing", slot, since_ms, (last, length, limit, text));
+            let unit = sample.unit(slot);
+            match lost {
+                None => {
+                    let text = format!("{name} is missing {}, its last value was {last:.2} {unit}", lasting(since_ms));
+                    add("missing", slot, since_ms, (last, f64::from(length), f64::from(limit), text));
+                }
+                Some(lost) => {
+                    let share = 100.0 * lost.share;
+                    let text = format!("{name} comes now and then: {share:.0} % of its readings are missing");
+                    add("missing", slot, lost.since_ms, (last, lost.share, lost.limit, text));
+                }
+            }
+        }
+        for ErraticMetric { slot, value, middle, share, limit, since_ms } in erratic {
+            let name = &sample.state.names[slot];
+            let (unit, share_percent) = (sample.unit(slot), 100.0 * share);
+            let text = format!(
+                "{name} leaps and comes back in {share_percent:.0} % of the windows, last to {value:.2} {unit} where {middle:.2} is expected"
+            );
+            add("erratic", slot, since_ms, (value, share, limit, text));
+        }
+        if let Some(lost) = gaps {
+            let finding = Finding {
+                kind: "gaps".to_owned(),
+                metric: None,
+                observed: lost.share,
+                expected: None,
+                score: lost.share,
+                limit: lost.limit,
+                unit: String::new(),
+                text: format!("the device comes now and then: {:.0} % of its readings are missing", 100.0 * lost.share),
+            };
+            conditions.push(Condition { kind: "gaps".to_owned(), since_ms: lost.since_ms, finding: finding.clone() });
+            findings.push(finding);
         }
         (conditions, findings)
+    }
+}
+
+/// One view of all metrics together; `kind` and `explained` are its words.
+fn judge_view(
+    residuals: &mut Residuals,
+    config: &ResidualConfig,
+    sample: &Sample<'_>,
+    (kind, explained): (&str, &str),
+    verdict: &mut Verdict,
+) {
+    if sample.gap_windows > 5 {
+        residuals.gap(config, sample.gap_windows);
+    }
+    let usual = &sample.baseline.slots;
+    let mode = match (sample.judging, sample.warm) {
+        (true, _) => Mode::Judge,
+        (false, false) => Mode::Collect,
+        (false, true) => Mode::Freeze,
+    };
+    residuals.judge(config, (sample.state.start_ms, sample.caution), sample.values, usual, mode);
+    if mode == Mode::Freeze && !sample.rule_pending {
+        residuals.reset();
+    }
+    if mode != Mode::Judge {
+        return;
+    }
+    let (score, limit) = (residuals.score(), residuals.limit() * sample.caution);
+    verdict.score = verdict.score.max(grade(score / limit));
+    if !residuals.is_away() {
+        return;
+    }
+    for away in residuals.active(usual) {
+        let Some(metric) = &sample.state.metrics[away.slot] else { continue };
+        let name = &sample.state.names[away.slot];
+        let unit = sample.unit(away.slot);
+        let side = if away.z > 0.0 { "above" } else { "below" };
+        // What is left out of the models (saturated, a counter just reset) is still what was seen.
+        let value = sample.values[away.slot];
+        let observed = if value.is_nan() { metric.mean } else { value };
+        verdict.findings.push(Finding {
+            kind: kind.to_owned(),
+            metric: Some(name.clone()),
+            observed,
+            expected: Some(away.expected),
+            score: away.strength,
+            limit,
+            unit: unit.to_owned(),
+            text: format!("{name} stays {side} what {explained}: {observed:.2} {unit} against {:.2}", away.expected),
+        });
     }
 }
 
@@ -259,8 +330,8 @@ impl Detector for Statistics {
         }
         let alone = alone.then_some(sample.state.start_ms);
         let since_ms = match sample.judging {
-            true if alone.is_some() && !self.residuals.is_away() => alone,
-            true => self.residuals.since_ms(),
+            true if alone.is_some() && !self.residuals.is_away() && !self.relations.is_away() => alone,
+            true => self.residuals.since_ms().into_iter().chain(self.relations.since_ms()).min(),
             false => None,
         };
         Evidence { verdict, anomalous, since_ms, rule: None, conditions }
@@ -270,10 +341,17 @@ impl Detector for Statistics {
         let count = !sample.incident_open;
         let (config, start_ms) = (&sample.config.residual, sample.state.start_ms);
         self.residuals.learn(config, start_ms, sample.values, &sample.baseline.slots, normal, count);
+        if sample.config.relation.lambda > 0.0 {
+            let relation = sample.config.relation.residual();
+            self.relations.learn(&relation, start_ms, sample.values, &sample.baseline.slots, normal, count);
+        }
     }
 
     fn refit(&mut self, config: &crate::MonitorConfig, baseline: &crate::Baseline, _former: &crate::Scale, fade: bool) {
         self.residuals.refit(&config.residual, &baseline.slots, fade);
+        if config.relation.lambda > 0.0 {
+            self.relations.refit(&config.relation.residual(), &baseline.slots, fade);
+        }
     }
 
     fn warmed_up(&mut self, config: &crate::MonitorConfig, baseline: &crate::Baseline) {
@@ -282,6 +360,9 @@ impl Detector for Statistics {
             self.changes.train(&config.change, &rows, baseline.slots.len());
         } else {
             self.residuals.set_limit(&config.residual);
+        }
+        if config.relation.lambda > 0.0 {
+            self.relations.set_limit(&config.relation.residual());
         }
     }
 }

@@ -11,7 +11,8 @@ fn without_rules_the_other_methods_find_a_fault() {
     let found = |kind, fault| {
         let mut watched = Watched::new(kind, 21, true);
         watched.config.weights[0] = 0.0;
-        for _ in 0..480 {
+        // A day and a third: in hours never seen more is asked.
+        for _ in 0..1_920 {
             assert!(watched.step().incidents.is_empty(), "{kind}");
         }
         watched.device.fault = fault;

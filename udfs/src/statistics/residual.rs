@@ -10,14 +10,18 @@
 mod event;
 mod fit;
 mod held;
+mod joint;
 mod model;
+mod modes;
 mod root;
 
 use ::model::MetricKind;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::held::mean_and_deviation;
+use self::joint::{Against, Joint};
 use self::model::{MAX, Model, OWN};
+use self::modes::Modes;
 use crate::baseline::Usual;
 use crate::{Regressors, ResidualConfig};
 
@@ -57,6 +61,8 @@ pub struct Residuals {
     fits: u32,
     phase: Phase,
     above: u32,
+    /// The same above the usual limit.
+    beyond: u32,
     quiet: u32,
     settle: u32,
     /// States since the event opened.
@@ -71,6 +77,11 @@ pub struct Residuals {
     frozen: bool,
     /// The states of the warm-up, where they are held.
     held: Vec<held::Held>,
+    /// All metrics together, where they are predicted from one another.
+    joint: Joint,
+    modes: Modes,
+    #[serde(skip)]
+    against: Vec<Against>,
 }
 
 impl Default for Residuals {
@@ -82,6 +93,7 @@ impl Default for Residuals {
             fits: 0,
             phase: Phase::Quiet,
             above: 0,
+            beyond: 0,
             quiet: 0,
             settle: 0,
             age: 0,
@@ -92,6 +104,9 @@ impl Default for Residuals {
             since_ms: None,
             frozen: false,
             held: Vec::new(),
+            joint: Joint::default(),
+            modes: Modes::default(),
+            against: Vec::new(),
         }
     }
 }
@@ -114,8 +129,13 @@ fn is_input(kind: MetricKind) -> bool {
 /// What the device does, and so what it can be blamed for: not what it was asked to do. Nor the weather, unless it is all that
 /// tells a wrong command.
 fn is_judged(kind: MetricKind, regressors: Regressors) -> bool {
-    matches!(kind, MetricKind::Gauge | MetricKind::Counter | MetricKind::Derived)
-        || (kind == MetricKind::Ambient && regressors == Regressors::Inputs)
+    match regressors {
+        Regressors::Siblings => kind == MetricKind::Gauge,
+        Regressors::Inputs => !is_input(kind),
+        Regressors::Both | Regressors::Past => {
+            matches!(kind, MetricKind::Gauge | MetricKind::Counter | MetricKind::Derived)
+        }
+    }
 }
 
 impl Residuals {
@@ -139,11 +159,13 @@ impl Residuals {
         self.phase == Phase::Open && self.models.get(slot).is_some_and(|model| model.active)
     }
 
-    /// Whether a large part of the judged metrics (two of five, at least four) is away: an operating point, not a part.
-    pub fn is_broad(&self) -> bool {
+    /// Whether a large part of the judged metrics (two of five, at least four) is beyond the usual limit, or away: an operating point,
+    /// not a part.
+    pub fn is_broad(&self, config: &ResidualConfig) -> bool {
         let judged = self.models.iter().filter(|model| !model.beta.is_empty()).count();
-        let away = self.models.iter().filter(|model| model.active).count();
-        self.is_away() && away >= 4 && away * 5 >= judged * 2
+        let is_away = |model: &&Model| model.active || (!model.beta.is_empty() && model.z.abs() > self.limit);
+        let away = self.models.iter().filter(is_away).count();
+        (self.is_away() || self.beyond >= config.confirm_windows) && away >= 4 && away * 5 >= judged * 2
     }
 
     /// The metrics that are away, strongest first.
@@ -155,7 +177,11 @@ impl Residuals {
             .filter(|(_, model)| model.active)
             .map(|(slot, model)| {
                 let (origin, unit) = model.scale(&usual[slot]);
-                let expected = origin + model.expected * unit;
+                let mut expected = origin + model.expected * unit;
+                if !self.against.is_empty() && usual[slot].lo <= usual[slot].hi {
+                    // What others explain is beyond all seen where they are away themselves.
+                    expected = expected.clamp(usual[slot].lo, usual[slot].hi);
+                }
                 Away { slot, z: model.z, strength: model.u.max(model.z.abs()), expected }
             })
             .collect();
@@ -201,7 +227,16 @@ impl Residuals {
     }
 
     /// Judges a state: score, event and the metrics that are away.
-    pub fn judge(&mut self, config: &ResidualConfig, start_ms: i64, values: &[f64], usual: &[Usual], mode: Mode) {
+    ///
+    /// `caution`: multiple of the limit that opens an event.
+    pub fn judge(
+        &mut self,
+        config: &ResidualConfig,
+        (start_ms, caution): (i64, f64),
+        values: &[f64],
+        usual: &[Usual],
+        mode: Mode,
+    ) {
         self.frozen = mode == Mode::Freeze;
         while self.models.len() < usual.len() {
             self.models.push(Model::new());
@@ -211,9 +246,43 @@ impl Residuals {
         }
         let floor = (config.lambda / (2.0 - config.lambda)).sqrt();
         let slow_floor = (config.drift_lambda / (2.0 - config.drift_lambda)).sqrt().max(1e-6);
+        if config.regressors == Regressors::Siblings {
+            self.judge_siblings(config, (floor, slow_floor), values, usual);
+        } else {
+            self.judge_alone(config, (floor, slow_floor), values, usual);
+        }
+        let judged = self.models.iter().filter(|model| !model.beta.is_empty());
+        self.score = judged.fold(0.0f64, |score, model| score.max(model.z.abs()));
+        if mode == Mode::Judge {
+            self.follow_event(config, caution);
+            let is_sign = self.is_away() || (self.phase == Phase::Quiet && self.above > 0);
+            self.since_ms = self.since_ms.or(Some(start_ms)).filter(|_| is_sign);
+        }
+    }
+
+    /// Each metric against what all others say.
+    fn judge_siblings(&mut self, config: &ResidualConfig, floors: (f64, f64), values: &[f64], usual: &[Usual]) {
+        let mut against = std::mem::take(&mut self.against);
+        self.joint.against(values, usual, &mut against);
+        self.modes.enter(values, usual);
+        for model in self.models.iter_mut().filter(|model| !model.beta.is_empty()) {
+            model.residual = f64::NAN;
+        }
+        for Against { slot, residual, expected } in &against {
+            let model = &mut self.models[*slot];
+            if !model.beta.is_empty() {
+                model.expected = *expected;
+                let residual = *residual - model.offset - self.modes.offset(*slot);
+                model.collect(config, floors, residual, self.phase, self.frozen);
+            }
+        }
+        self.against = against;
+    }
+
+    /// Each metric against its own past and the inputs.
+    fn judge_alone(&mut self, config: &ResidualConfig, floors: (f64, f64), values: &[f64], usual: &[Usual]) {
         let row = self.regressors(values, usual);
         let inputs = self.inputs.len();
-        let mut score = 0.0f64;
         for ((model, usual), value) in self.models.iter_mut().zip(usual).zip(values) {
             if model.beta.is_empty() {
                 continue;
@@ -233,38 +302,15 @@ impl Residuals {
                 let (origin, unit) = model.scale(usual);
                 let scaled = (value - origin) / unit;
                 let residual = (scaled - predicted) / model.sigma - model.offset;
-                model.residual = residual;
-                if self.frozen {
-                    continue;
-                }
-                let clipped = residual.clamp(-config.clip, config.clip);
-                model.clipped += config.lambda * (clipped - model.clipped);
-                model.unclipped += config.lambda * (residual - model.unclipped);
-                model.slow += config.drift_lambda * (residual.clamp(-SLOW_CLIP, SLOW_CLIP) - model.slow);
-                let (spread, slow_spread) = model.spreads(floor, slow_floor);
-                let (fast, slow) = (model.clipped / spread, model.slow / slow_spread);
-                model.z = if fast.abs() >= slow.abs() { fast } else { slow };
-                model.fast_strength = model.unclipped.abs() / spread;
-                model.u = model.fast_strength.max(slow.abs());
-                if self.phase == Phase::Settle {
-                    model.settle_sum += residual + model.offset;
-                    model.settle_count += 1.0;
-                }
+                model.collect(config, floors, residual, self.phase, self.frozen);
             }
-            score = score.max(model.z.abs());
-        }
-        self.score = score;
-        if mode == Mode::Judge {
-            self.follow_event(config);
-            let is_sign = self.is_away() || (self.phase == Phase::Quiet && self.above > 0);
-            self.since_ms = self.since_ms.or(Some(start_ms)).filter(|_| is_sign);
         }
     }
 
     /// Drops event and evidence: the operating point is a new one.
     pub fn reset(&mut self) {
         self.phase = Phase::Quiet;
-        self.above = 0;
+        (self.above, self.beyond) = (0, 0);
         self.since_ms = None;
         for model in &mut self.models {
             (model.clipped, model.unclipped, model.slow) = (0.0, 0.0, 0.0);
@@ -298,17 +344,24 @@ impl Residuals {
             self.choose_inputs(config, usual);
         }
         let normal = normal && self.phase == Phase::Quiet;
+        let quiet = self.score < self.limit;
+        if config.regressors == Regressors::Siblings && normal {
+            self.joint.learn(values, usual);
+            if quiet && !self.frozen {
+                self.modes.learn(self.models.iter().map(|model| model.residual));
+            }
+        }
         let mut row = self.regressors(values, usual);
         let size = OWN + self.inputs.len();
-        let quiet = self.score < self.limit;
         for ((model, usual), value) in self.models.iter_mut().zip(usual).zip(values) {
             if value.is_nan() || !is_judged(usual.kind, config.regressors) {
                 continue;
             }
             let (origin, unit) = model.scale(usual);
             let scaled = (value - origin) / unit;
-            if normal && (!model.lags[1].is_nan() || config.regressors == Regressors::Inputs) {
-                if !config.hold_warm_up {
+            let has_past = !model.lags[1].is_nan();
+            if normal && (has_past || matches!(config.regressors, Regressors::Inputs | Regressors::Siblings)) {
+                if !config.hold_warm_up && config.regressors != Regressors::Siblings {
                     put_lags(&mut row, model.lags, config.regressors);
                     model.add(&row[..size], scaled);
                 }

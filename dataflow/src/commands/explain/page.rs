@@ -303,9 +303,10 @@ fn scale(method: Method, findings: &[Finding]) -> String {
         Method::Rules => "score and limit are the two sides of the rule's comparison",
         Method::Fingerprint => "score is 1 - cosine for the whole state, standard deviations for a metric",
         Method::Similar => "score is 1 - cosine to the last of the usual number of neighbours",
-        Method::Statistics if is("residual") => {
+        Method::Statistics if is("residual") || is("relation") => {
             "score is standard deviations of what the models leave unexplained, decades of rarity for a single metric"
         }
+        Method::Statistics if is("erratic") || is("gaps") => "score and limit are shares of windows or readings",
         Method::Statistics if is("stuck") || is("missing") || is("new_operating_point") => {
             "score and limit are windows"
         }

@@ -5,8 +5,9 @@ use super::{Phase, Residuals};
 use crate::ResidualConfig;
 
 impl Residuals {
-    pub(super) fn follow_event(&mut self, config: &ResidualConfig) {
-        let (limit, close) = (self.limit, self.limit * config.close_share);
+    pub(super) fn follow_event(&mut self, config: &ResidualConfig, caution: f64) {
+        let (limit, close) = (self.limit * caution, self.limit * config.close_share);
+        self.beyond = if self.score > self.limit { self.beyond.saturating_add(1) } else { 0 };
         match self.phase {
             Phase::Quiet => {
                 self.above = if self.score > limit { self.above + 1 } else { 0 };

@@ -9,7 +9,7 @@ impl Residuals {
     /// Takes the device's inputs, which are known once its first states are.
     pub(super) fn choose_inputs(&mut self, config: &ResidualConfig, usual: &[Usual]) {
         self.inputs_chosen = true;
-        if config.regressors == Regressors::Past {
+        if matches!(config.regressors, Regressors::Past | Regressors::Siblings) {
             return;
         }
         for slot in (0..usual.len()).filter(|slot| is_input(usual[*slot].kind)) {
@@ -49,6 +49,10 @@ impl Residuals {
         if self.fits > 0 {
             self.set_limit(config);
         }
+        if config.regressors == Regressors::Siblings {
+            self.refit_joint(usual, fade);
+            return;
+        }
         let size = OWN + self.inputs.len();
         for (model, usual) in self.models.iter_mut().zip(usual) {
             if !is_judged(usual.kind, config.regressors) {
@@ -56,14 +60,31 @@ impl Residuals {
             }
             model.fit(size, usual.step / usual.unit * 0.288_675_134_594_812_9, 1e-5);
             if fade {
-                model.equations.iter_mut().for_each(|sum| *sum *= 0.5);
-                model.squares *= 0.5;
-                model.weight *= 0.5;
-                model.spread_sum *= 0.5;
-                model.slow_sum *= 0.5;
-                model.spread_count *= 0.5;
+                model.fade();
             }
         }
+        self.fitted(fade);
+    }
+
+    fn refit_joint(&mut self, usual: &[Usual], fade: bool) {
+        let slots = self.joint.fit(usual).to_vec();
+        // What a mode adds to the new relations is not known yet.
+        self.modes.forget();
+        for (slot, (model, usual)) in self.models.iter_mut().zip(usual).enumerate() {
+            // The residuals are in deviations already.
+            let judged = slots.contains(&slot) && is_judged(usual.kind, Regressors::Siblings);
+            model.beta = if judged { vec![1.0] } else { Vec::new() };
+            if fade {
+                model.fade();
+            }
+        }
+        if fade {
+            self.joint.fade();
+        }
+        self.fitted(fade);
+    }
+
+    fn fitted(&mut self, fade: bool) {
         if fade {
             self.histogram.iter_mut().for_each(|count| *count /= 2);
             self.counted = self.histogram.iter().sum();

@@ -134,7 +134,7 @@ impl Residuals {
         self.reset();
         self.models.iter_mut().for_each(|model| model.lags = [f64::NAN; 2]);
         for row in rows {
-            self.judge(config, 0, row, usual, Mode::Collect);
+            self.judge(config, (0, 1.0), row, usual, Mode::Collect);
             each(self);
             for ((model, usual), value) in self.models.iter_mut().zip(usual).zip(row) {
                 let (origin, unit) = model.scale(usual);
@@ -207,7 +207,7 @@ mod tests {
         let usual = &baseline.slots;
         let mut residuals = Residuals::default();
         for at in 0..800 {
-            residuals.judge(config, 0, &row(at, apart), usual, Mode::Collect);
+            residuals.judge(config, (0, 1.0), &row(at, apart), usual, Mode::Collect);
             residuals.learn(config, minute(at), &row(at, apart), usual, true, true);
         }
         assert_eq!(residuals.train(config, usual).len(), 800);
@@ -215,7 +215,7 @@ mod tests {
         assert!((config.limit_min..8.0).contains(&residuals.limit()), "{}", residuals.limit());
         let mut found = None;
         for at in 800..1_400 {
-            residuals.judge(config, 0, &row(at, apart), usual, Mode::Judge);
+            residuals.judge(config, (0, 1.0), &row(at, apart), usual, Mode::Judge);
             residuals.learn(config, minute(at), &row(at, apart), usual, !residuals.is_away(), true);
             if residuals.is_active(1) {
                 found = Some((found.map_or(at, |(first, _)| first), at));

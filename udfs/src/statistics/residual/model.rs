@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::{Phase, SLOW_CLIP};
 use crate::baseline::Usual;
+use crate::{Regressors, ResidualConfig};
 
 /// Most inputs of a device; the first by slot are taken. A command that is on or off counts twice: its position, and
 /// whether it is on.
@@ -15,6 +17,9 @@ pub(super) const OWN: usize = 3;
 pub(super) const MAX: usize = OWN + MAX_HELD_INPUTS;
 /// In the warm-up a residual beyond so many deviations is not learned.
 const WILD: f64 = 8.0;
+/// Share of its average below which a residual shows recovery, and how many in a row are needed.
+const CALM_SHARE: f64 = 0.3;
+const CALM_STATES: u32 = 5;
 
 /// Regression of one metric and what it has collected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -47,6 +52,8 @@ pub(super) struct Model {
     pub(super) u: f64,
     pub(super) peak: f64,
     pub(super) active: bool,
+    /// States in a row that show it recovered.
+    pub(super) calm: u32,
     /// `age` of the event at which it became active first; 0: it did not.
     pub(super) joined: u32,
     pub(super) settle_sum: f64,
@@ -77,6 +84,7 @@ impl Model {
             u: 0.0,
             peak: 0.0,
             active: false,
+            calm: 0,
             joined: 0,
             settle_sum: 0.0,
             settle_count: 0.0,
@@ -87,6 +95,16 @@ impl Model {
     /// Origin and unit of its arithmetic.
     pub(super) fn scale(&self, usual: &Usual) -> (f64, f64) {
         self.scale.unwrap_or((usual.origin, usual.unit))
+    }
+
+    /// Halves the weight of what is old.
+    pub(super) fn fade(&mut self) {
+        self.equations.iter_mut().for_each(|sum| *sum *= 0.5);
+        self.squares *= 0.5;
+        self.weight *= 0.5;
+        self.spread_sum *= 0.5;
+        self.slow_sum *= 0.5;
+        self.spread_count *= 0.5;
     }
 
     /// Takes over how far another model's averages stray.
@@ -101,6 +119,46 @@ impl Model {
         }
         let fast = (self.spread_sum / self.spread_count).sqrt().max(floor);
         (fast, (self.slow_sum / self.spread_count).sqrt().max(slow_floor))
+    }
+
+    /// Takes in a residual (in deviations, less the offset): averages and strengths. `floors`: least deviations of the two averages.
+    pub(super) fn collect(
+        &mut self,
+        config: &ResidualConfig,
+        (floor, slow_floor): (f64, f64),
+        residual: f64,
+        phase: Phase,
+        frozen: bool,
+    ) {
+        self.residual = residual;
+        if frozen {
+            return;
+        }
+        self.recover(config, residual);
+        let clipped = residual.clamp(-config.clip, config.clip);
+        self.clipped += config.lambda * (clipped - self.clipped);
+        self.unclipped += config.lambda * (residual - self.unclipped);
+        self.slow += config.drift_lambda * (residual.clamp(-SLOW_CLIP, SLOW_CLIP) - self.slow);
+        let (spread, slow_spread) = self.spreads(floor, slow_floor);
+        let (fast, slow) = (self.clipped / spread, self.slow / slow_spread);
+        self.z = if fast.abs() >= slow.abs() { fast } else { slow };
+        self.fast_strength = self.unclipped.abs() / spread;
+        self.u = self.fast_strength.max(slow.abs());
+        if phase == Phase::Settle {
+            self.settle_sum += residual + self.offset;
+            self.settle_count += 1.0;
+        }
+    }
+
+    /// Back at once: an average of twenty states remembers a great deviation for an hour. When several residuals in a row are a small part
+    /// of it, the deviation is over; a lasting small one is never so far below its own average for so long by chance.
+    fn recover(&mut self, config: &ResidualConfig, residual: f64) {
+        let is_calm = self.active && residual.abs() < CALM_SHARE * self.unclipped.abs();
+        self.calm = if is_calm && config.regressors == Regressors::Siblings { self.calm + 1 } else { 0 };
+        if self.calm >= CALM_STATES {
+            (self.clipped, self.unclipped) = (residual.clamp(-config.clip, config.clip), residual);
+            self.calm = 0;
+        }
     }
 
     pub(super) fn add(&mut self, row: &[f64], value: f64) {
