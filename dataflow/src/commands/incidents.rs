@@ -131,6 +131,11 @@ pub fn is_about(label: &Label, device_id: &str, (start_ms, end_ms): (i64, i64), 
 }
 
 impl Stored {
+    /// Whether it is about a labelled fault.
+    pub fn belongs_to(&self, label: &Label) -> bool {
+        is_about(label, &self.device_id, (self.start_ms, self.end_ms), self.detected_ms)
+    }
+
     /// Reads a row of `anomaly_events`; `None`: it is none.
     pub fn of_row(row: &Row) -> Option<Stored> {
         let text = |column| row.value(column).as_text().map(str::to_owned);

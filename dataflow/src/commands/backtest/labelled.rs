@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::compare::Run;
 use crate::commands::common::{printable, short_duration, short_time, table, table_text};
-use crate::commands::incidents::{Stored, is_about};
+use crate::commands::incidents::Stored;
 
 /// A fault, and the incident of each run that a technician would have seen first.
 struct Found<'a> {
@@ -28,13 +28,11 @@ impl<'a> Labelled<'a> {
         if labels.is_empty() {
             return None;
         }
-        let belongs =
-            |one: &Stored, label: &Label| is_about(label, &one.device_id, (one.start_ms, one.end_ms), one.detected_ms);
         let first = |run: &'a Run, label: &Label| {
-            run.incidents.iter().filter(|one| belongs(one, label)).min_by_key(|one| one.detected_ms)
+            run.incidents.iter().filter(|one| one.belongs_to(label)).min_by_key(|one| one.detected_ms)
         };
         let without =
-            |run: &Run| run.incidents.iter().filter(|one| !labels.iter().any(|label| belongs(one, label))).count();
+            |run: &Run| run.incidents.iter().filter(|one| !labels.iter().any(|label| one.belongs_to(label))).count();
         Some(Labelled {
             faults: labels
                 .iter()

@@ -8,7 +8,6 @@ mod source;
 mod visible;
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,8 +18,8 @@ use model::tables::TableId;
 use serde_json::{Value as Json, json};
 
 use crate::commands::WrongUse;
-use crate::commands::common::{bar, json_pretty, scan, table, table_text, thousands};
-use crate::commands::incidents::Stored;
+use crate::commands::common::{bar, json_pretty, table, table_text, thousands};
+use crate::commands::incidents;
 use crate::config::Config;
 use crate::job::JobConfig;
 use crate::progress::Progress;
@@ -172,15 +171,12 @@ fn one(plan: &Plan, config: &Config, original: bool) -> anyhow::Result<Scores> {
 }
 
 fn claims(store: &mut dyn Store) -> anyhow::Result<Vec<Claim>> {
-    let mut claims = Vec::new();
-    scan(store, TableId::AnomalyEvents, &[], |row| {
-        let incident =
-            Stored::of_row(row).ok_or_else(|| anyhow!("table \"anomaly_events\" holds a row that is no incident"))?;
+    let claim = |incident: incidents::Stored| {
         let mut metrics: Vec<String> = incident.contributions.into_iter().map(|part| part.metric).collect();
         if let (true, Some((_, metric))) = (metrics.is_empty(), incident.kind.split_once(':')) {
             metrics.push(metric.to_owned());
         }
-        claims.push(Claim {
+        Claim {
             device_id: incident.device_id,
             kind: incident.kind,
             severity: incident.severity.name().to_owned(),
@@ -188,10 +184,9 @@ fn claims(store: &mut dyn Store) -> anyhow::Result<Vec<Claim>> {
             end_ms: incident.end_ms,
             detected_ms: incident.detected_ms,
             metrics,
-        });
-        Ok(ControlFlow::Continue(()))
-    })?;
-    Ok(claims)
+        }
+    };
+    Ok(incidents::read(store, None)?.into_iter().map(claim).collect())
 }
 
 impl Scores {

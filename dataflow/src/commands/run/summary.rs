@@ -1,7 +1,6 @@
 //! What a person reads after a run, and what a machine does.
 
-mod found;
-mod times;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,6 +8,7 @@ use std::ops::ControlFlow;
 
 use anyhow::Context as _;
 use connectors::{Store, refused};
+use model::Severity;
 use model::recording::Label;
 use model::tables::{TABLES, TableId};
 use model::time::format_ms;
@@ -17,6 +17,7 @@ use serde_json::json;
 use super::usage::{cpu_seconds, peak_rss_bytes};
 use super::{Opened, reached_end};
 use crate::commands::common::{printable, table, table_text};
+use crate::commands::incidents::{self, Stored};
 use crate::config::Config;
 use crate::delays::Quantiles;
 use crate::embeddings::{Counts, Embeddings};
@@ -24,8 +25,7 @@ use crate::ledger::Totals;
 use crate::progress::Progress;
 use crate::run::Outcome;
 
-use found::{Found, read_incidents};
-use times::{delay, minutes, short};
+use words::{delay, minutes, reason, short};
 
 /// How a run went.
 pub struct Report {
@@ -48,7 +48,7 @@ pub struct Report {
     /// Rows of the store by table; empty for a live source.
     rows: BTreeMap<&'static str, u64>,
     written: u64,
-    incidents: Vec<Found>,
+    incidents: Vec<Stored>,
     labels: Vec<Label>,
     devices: u64,
     reasons: BTreeMap<String, u64>,
@@ -91,7 +91,7 @@ impl Report {
                     store.count(table.id).with_context(|| format!("could not count table {:?}", table.name))?,
                 );
             }
-            incidents = read_incidents(store.as_mut())?;
+            incidents = incidents::read(store.as_mut(), None)?;
             if !live {
                 reasons = count_reasons(store.as_mut())?;
             }
@@ -181,7 +181,7 @@ impl Report {
         json!({"computed": computed, "cached": cached, "pending": self.pending})
     }
 
-    fn false_alarms(&self) -> impl Iterator<Item = &Found> {
+    fn false_alarms(&self) -> impl Iterator<Item = &Stored> {
         self.incidents.iter().filter(|found| !self.labels.iter().any(|label| found.belongs_to(label)))
     }
 }
@@ -297,10 +297,10 @@ impl fmt::Display for Report {
                     String::new(),
                     printable(&found.device_id),
                     printable(&found.kind),
-                    found.severity.clone(),
+                    found.severity.name().to_owned(),
                     short(found.start_ms),
                     if found.open { format!("{lasted}, open") } else { lasted },
-                    found.reason(),
+                    reason(found),
                 ]);
             }
             writeln!(f, "\n{}", table_text(&rows).trim_end())?;
@@ -317,8 +317,10 @@ impl fmt::Display for Report {
             self.write_labels(f)?;
         }
         writeln!(f)?;
-        if let Some(first) =
-            self.incidents.iter().max_by_key(|found| (found.severity == "critical", found.end_ms - found.start_ms))
+        if let Some(first) = self
+            .incidents
+            .iter()
+            .max_by_key(|found| (found.severity == Severity::Critical, found.end_ms - found.start_ms))
         {
             let middle_ms = first.start_ms + (first.end_ms - first.start_ms) / 2;
             let at = format_ms(model::time::window_start(middle_ms, 60_000));
