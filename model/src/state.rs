@@ -129,6 +129,11 @@ impl Finding {
     pub fn has_own_incident(&self) -> bool {
         matches!(self.kind.as_str(), "stuck" | "missing" | "erratic" | "gaps")
     }
+
+    /// Whether it says why something keeps silent.
+    pub fn explains_silence(&self) -> bool {
+        matches!(self.kind.as_str(), "new_operating_point" | "raised_bar" | "maintenance" | "whole_type")
+    }
 }
 
 /// What one method says of one state.

@@ -121,7 +121,8 @@ pub enum Regressors {
     Both,
     /// Its own last two values.
     Past,
-    /// All other metrics of the same state.
+    /// All other metrics of the same state: what [`RelationConfig`] makes of it, and no setting of `residual`.
+    #[serde(skip)]
     Siblings,
     /// The inputs alone; then the weather is judged, too, for what a controller asks for follows from it.
     Inputs,
@@ -309,7 +310,7 @@ impl Default for ResidualConfig {
 
 impl MonitorConfig {
     /// Multiple of the usual limits that the budget of false alarms asks for: 1 at one a month, a fifth more for each half of it, a twelfth
-    /// less for each doubling. Measured on four simulated fleets of 110 healthy and faulty devices for 14 days each: budgets of 1/8, 1/4,
+    /// less for each doubling. Measured on four simulated fleets (without peers) of 110 healthy and faulty devices for 14 days each: budgets of 1/8, 1/4,
     /// 1/2, 1, 2, 4 gave 0.18, 0.27, 0.41, 0.8, 1.4, 3.1 incidents without a fault, a device and month.
     pub fn limit_factor(&self) -> f64 {
         let halvings = -libm::log2(self.false_alarms_per_month.max(1e-6));

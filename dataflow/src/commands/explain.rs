@@ -266,8 +266,5 @@ impl Explained {
 /// does the reason why a method keeps silent.
 pub fn votes(verdict: &Verdict) -> bool {
     verdict.severity.is_some()
-        && verdict.findings.iter().any(|finding| {
-            !finding.has_own_incident()
-                && !matches!(finding.kind.as_str(), "new_operating_point" | "raised_bar" | "maintenance" | "whole_type")
-        })
+        && verdict.findings.iter().any(|finding| !finding.has_own_incident() && !finding.explains_silence())
 }

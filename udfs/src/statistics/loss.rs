@@ -48,13 +48,13 @@ pub(super) struct Loss {
 
 /// A loss beyond its limit.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Lost {
+pub struct Lost {
     /// Share of the last half hour or so, 0 to 1.
-    pub(super) share: f64,
+    pub share: f64,
     /// The limit of it.
-    pub(super) limit: f64,
+    pub limit: f64,
     /// Since when.
-    pub(super) since_ms: i64,
+    pub since_ms: i64,
 }
 
 impl Loss {

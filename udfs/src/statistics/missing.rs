@@ -18,6 +18,9 @@ struct Absence {
     last: f64,
     usual_count: UsualCount,
     loss: Loss,
+    /// What the last state lacked of it; not a number where nothing can be said.
+    #[serde(skip)]
+    lacking: f64,
 }
 
 /// Absences of all metrics, by slot.
@@ -26,6 +29,8 @@ pub struct Missing {
     absences: Vec<Absence>,
     /// Of the device.
     gaps: Loss,
+    #[serde(skip)]
+    lacking: Vec<f64>,
 }
 
 /// One missing metric.
@@ -42,24 +47,7 @@ pub struct MissingMetric {
     /// Its last value.
     pub last: f64,
     /// It comes now and then: what is lost of it.
-    pub lost: Option<LostShare>,
-}
-
-/// A share of readings that did not come.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct LostShare {
-    /// Of about the last half hour, 0 to 1.
-    pub share: f64,
-    /// The limit of it.
-    pub limit: f64,
-    /// Since when.
-    pub since_ms: i64,
-}
-
-impl From<Lost> for LostShare {
-    fn from(Lost { share, limit, since_ms }: Lost) -> Self {
-        LostShare { share, limit, since_ms }
-    }
+    pub lost: Option<Lost>,
 }
 
 impl Missing {
@@ -118,33 +106,33 @@ impl Missing {
         usual: &[Usual],
         warm: bool,
         found: &mut Vec<MissingMetric>,
-    ) -> Option<LostShare> {
+    ) -> Option<Lost> {
         let counts = |slot: usize, absence: &Absence| usual[slot].kind != MetricKind::Derived && absence.seen > 0;
-        let mut lacking = vec![f64::NAN; metrics.len()];
-        let mut all = Vec::with_capacity(metrics.len());
+        self.lacking.clear();
         for (slot, (absence, metric)) in self.absences.iter_mut().zip(metrics).enumerate() {
+            absence.lacking = f64::NAN;
             if counts(slot, absence) {
-                lacking[slot] = metric.map_or(1.0, |metric| absence.usual_count.lacking(metric.count));
-                all.push(lacking[slot]);
+                absence.lacking = metric.map_or(1.0, |metric| absence.usual_count.lacking(metric.count));
+                self.lacking.push(absence.lacking);
             }
         }
-        all.sort_by(f64::total_cmp);
-        let of_device = all.get(all.len() / 2).copied().unwrap_or(0.0);
+        let middle = self.lacking.len() / 2;
+        let of_device = match self.lacking.is_empty() {
+            true => 0.0,
+            false => *self.lacking.select_nth_unstable_by(middle, f64::total_cmp).1,
+        };
         for window in (1..=missed).rev() {
             self.gaps.see(1.0, start_ms - window * width_ms);
         }
         self.gaps.see(of_device, start_ms);
-        for (slot, (absence, lacking)) in self.absences.iter_mut().zip(lacking).enumerate() {
-            if lacking.is_nan() {
-                continue;
-            }
+        for (slot, absence) in self.absences.iter_mut().enumerate().filter(|(_, absence)| !absence.lacking.is_nan()) {
             let is_told = found.iter().any(|missing| missing.slot == slot);
-            absence.loss.see((lacking - of_device).max(0.0), start_ms);
+            absence.loss.see((absence.lacking - of_device).max(0.0), start_ms);
             if let Some(lost) = absence.loss.judge(warm).filter(|_| !is_told) {
                 let Absence { length, since_ms, last, .. } = *absence;
-                found.push(MissingMetric { slot, length, limit: 0, since_ms, last, lost: Some(lost.into()) });
+                found.push(MissingMetric { slot, length, limit: 0, since_ms, last, lost: Some(lost) });
             }
         }
-        self.gaps.judge(warm).map(LostShare::from)
+        self.gaps.judge(warm)
     }
 }

@@ -19,7 +19,7 @@ pub struct Seen {
     /// By method: it counts in the consensus.
     pub votes: [bool; 4],
     /// By method: how far its strongest view was, in multiples of the limit. Not a number where it says nothing: rules, and
-    /// statistics while a stuck or missing metric alone speaks.
+    /// statistics while what has an incident of its own alone speaks.
     pub ratios: [f32; 4],
     /// Progress of the warm-up or of a new operating point, of the method that has least.
     pub warm_up: f32,
@@ -70,10 +70,10 @@ impl Seen {
     /// limit.
     pub fn strongest(&self, word: &str) -> Option<(Method, &Finding, f64)> {
         let speaks = |finding: &Finding| match word {
-            "stuck" | "missing" => finding.kind == word,
+            "stuck" | "missing" | "erratic" | "gaps" => finding.kind == word,
             // Which metrics are far from the centroid says whom to blame, not whether to.
             _ if finding.kind == "centroid" => finding.metric.is_none(),
-            _ => !says_nothing_of_an_anomaly(&finding.kind),
+            _ => !finding.has_own_incident() && !finding.explains_silence(),
         };
         let found = self.findings.iter().filter(|(_, finding)| speaks(finding));
         let ratio = |method: &Method, finding: &Finding| match method {
@@ -88,11 +88,6 @@ impl Seen {
 /// A broken rule weighs as much as a finding of so many times its limit, as it does in an incident's contributions: the two
 /// sides of its comparison say nothing of that.
 const RULE_RATIO: f64 = 3.0;
-
-/// Findings that have an incident of their own, or say why something keeps silent.
-fn says_nothing_of_an_anomaly(kind: &str) -> bool {
-    matches!(kind, "new_operating_point" | "raised_bar" | "maintenance" | "whole_type" | "stuck" | "missing")
-}
 
 /// States by device and window start.
 pub type States = BTreeMap<String, BTreeMap<i64, Seen>>;
