@@ -1,5 +1,7 @@
 //! A state (one device, one window) and what the methods say of it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::device::DeviceType;
@@ -122,6 +124,9 @@ pub struct Finding {
     pub unit: String,
     /// One sentence for a person.
     pub text: String,
+    /// Further numbers by name with which the score can be redone: `REDO` of [`crate::state`] says how, by kind. All are finite.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parts: BTreeMap<String, f64>,
 }
 
 impl Finding {
@@ -135,6 +140,31 @@ impl Finding {
         matches!(self.kind.as_str(), "new_operating_point" | "raised_bar" | "maintenance" | "whole_type")
     }
 }
+
+/// How the score of a finding follows from its numbers, by kind: a formula over `observed`, `expected` and its parts by name. Units: `predicted`,
+/// `deviation`, `value`, `level`, `spread` and `median` are in the metric's; all else is a number.
+pub const REDO: [(&[&str], &str); 7] = [
+    (
+        &["residual", "relation"],
+        "r = (observed - predicted) / deviation, within clip where there is one; score = |before + step * (r - before)| / spread",
+    ),
+    (&["range"], "score = decades of |value - expected| / deviation: 4.29 + 0.46 * log10"),
+    (
+        &["season", "jump", "level"],
+        "a = |value - expected| / deviation; rare = 1.824 * a / quantile up to the quantile, 1.824 + (a - quantile) / (2.3026 * width) above; \
+         score = offset + slope * log10(rare) - habit",
+    ),
+    (
+        &["centroid"],
+        "score = |(observed - level) / spread within clip - (expected - level) / spread|, of the state 1 - product / root(square * centroid_square)",
+    ),
+    (&["neighbours"], "score = 1 - cosine"),
+    (&["peers"], "score = |before + step * (observed - median - usual - before)|"),
+    (
+        &["stuck", "missing"],
+        "limit = the larger of the setting and so many times the longest before (10 for stuck, 3 for missing)",
+    ),
+];
 
 /// What one method says of one state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

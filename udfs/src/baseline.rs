@@ -197,18 +197,21 @@ impl Usual {
         }
     }
 
-    /// The standardised value: 0 where it is absent or nothing is known. Weather and what people ask for explain
-    /// rather than accuse, so they count less.
+    /// Where the standardised value is clipped. Weather and what people ask for explain rather than accuse, so they count less.
+    pub fn clip(&self, clip: f64) -> f64 {
+        if matches!(self.kind, MetricKind::Gauge | MetricKind::Counter) { clip } else { clip * 0.5 }
+    }
+
+    /// The standardised value: 0 where it is absent or nothing is known.
     fn standardise(&self, value: f64, clip: f64) -> f64 {
         if !self.known {
             return 0.0;
         }
-        let clip = match self.kind {
-            MetricKind::Gauge | MetricKind::Counter => clip,
-            MetricKind::Ambient | MetricKind::Status | MetricKind::Setpoint | MetricKind::Command => clip * 0.5,
-            // What it follows from is in the vector already.
-            MetricKind::Derived => return 0.0,
-        };
+        // What it follows from is in the vector already.
+        if self.kind == MetricKind::Derived {
+            return 0.0;
+        }
+        let clip = self.clip(clip);
         crate::z_score(value, self.level, self.spread).map_or(0.0, |score| score.clamp(-clip, clip))
     }
 }

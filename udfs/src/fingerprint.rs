@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::baseline::rescale;
 use crate::peers::Distances;
 use crate::tail::Tail;
-use crate::{Baseline, Detector, Evidence, MonitorConfig, Sample, Scale, grade};
+use crate::{Baseline, Detector, Evidence, MonitorConfig, Sample, Scale, grade, parts};
 
 /// Normal states that the centroid remembers.
 const MEMORY: u32 = 2_880;
@@ -77,6 +77,11 @@ impl Detector for Fingerprint {
                 limit,
                 unit: String::new(),
                 text: format!("cosine to the device's normal states is {cosine:.3}, below {:.3}", 1.0 - limit),
+                parts: parts([
+                    ("product", dot + constant),
+                    ("square", sample.vector_square + constant),
+                    ("centroid_square", square + constant),
+                ]),
             });
             sample.accuse(&self.centroid, &mut verdict);
         }

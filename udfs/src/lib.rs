@@ -22,6 +22,8 @@ mod tail;
 pub mod text;
 mod z_score;
 
+use std::collections::BTreeMap;
+
 use model::{Finding, MetricKind, Severity, StateView, Verdict};
 
 use baseline::{Baseline, Scale};
@@ -130,6 +132,11 @@ impl Sample<'_> {
                 limit: FAR,
                 unit: unit.to_owned(),
                 text: format!("{name} is {observed:.2} {unit}, usual is {expected:.2}"),
+                parts: parts([
+                    ("level", usual.level),
+                    ("spread", usual.spread),
+                    ("clip", usual.clip(self.config.vector_clip)),
+                ]),
             });
         }
     }
@@ -172,6 +179,11 @@ struct Condition {
     kind: String,
     since_ms: i64,
     finding: Finding,
+}
+
+/// The parts of a finding; what is no number is left out.
+fn parts<const N: usize>(named: [(&str, f64); N]) -> BTreeMap<String, f64> {
+    named.into_iter().filter(|(_, value)| value.is_finite()).map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 /// A score from its ratio to the limit: 0 far below, 0.5 at it, towards 1 beyond.

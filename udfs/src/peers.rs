@@ -12,7 +12,7 @@ use model::{Compared, Finding, MetricKind, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::tail::Tail;
-use crate::{PeersConfig, Sample, grade};
+use crate::{PeersConfig, Sample, grade, parts};
 
 /// Normal states that the usual distance remembers.
 const MEMORY: u32 = 2_880;
@@ -66,6 +66,7 @@ impl Distances {
             if sample.gap_windows > 0 {
                 distance.apart = 0.0;
             }
+            let before = distance.apart;
             distance.apart += config.lambda * (distance.now - distance.usual - distance.apart);
             let (apart, limit) = (distance.apart.abs(), distance.tail.score_at(decades(config)));
             let can_trigger = config.decades > 0.0 && distance.learned >= after;
@@ -91,6 +92,12 @@ impl Distances {
                     "{name} is {value:.2} {unit} where {} devices of its type have {:.2}, {:.2} to {:.2} in the middle half, and it usually {:+.2} of that",
                     peers.devices, peers.median, peers.lower, peers.upper, distance.usual
                 ),
+                parts: parts([
+                    ("median", peers.median),
+                    ("usual", distance.usual),
+                    ("before", before),
+                    ("step", config.lambda),
+                ]),
             });
         }
     }

@@ -60,6 +60,8 @@ impl Unfamiliar {
             Why::Beyond { slot } => (Some(slot), format!("{} is beyond all seen", names[slot])),
             Why::Broad => (None, "many metrics moved at once".to_owned()),
         };
+        // What began it may be away by now; then there is nothing to show of it, and a row holds no number that is none.
+        let slot = slot.filter(|slot| !values[*slot].is_nan());
         Finding {
             kind: "new_operating_point".to_owned(),
             metric: slot.map(|slot| names[slot].clone()),
@@ -69,6 +71,7 @@ impl Unfamiliar {
             limit: f64::from(windows),
             unit: String::new(),
             text: format!("new operating point: {what}, {} of {windows} windows learned", self.learned),
+            parts: Default::default(),
         }
     }
 }

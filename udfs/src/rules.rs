@@ -255,6 +255,7 @@ impl Detector for Rules {
                 limit,
                 unit: rule.unit.clone(),
                 text: format!("{} ({score:.2} against {limit:.2}, for {} windows)", rule.description, run.breached),
+                parts: BTreeMap::new(),
             });
         }
         if sample.warm {
@@ -279,6 +280,7 @@ impl Detector for Rules {
                     limit: nearest,
                     unit: limit.unit.clone(),
                     text: format!("{} is {value:.2} {}, which no such device has", limit.metric, limit.unit),
+                    parts: BTreeMap::new(),
                 });
             }
         }

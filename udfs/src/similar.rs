@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::rescale;
 use crate::tail::Tail;
-use crate::{Baseline, Detector, Evidence, MonitorConfig, Sample, Scale, grade};
+use crate::{Baseline, Detector, Evidence, MonitorConfig, Sample, Scale, grade, parts};
 
 /// Exemplars before the method speaks.
 const FEW: usize = 16;
@@ -152,6 +152,7 @@ impl Detector for Similar {
                     "only {near} earlier normal states are nearer than cosine {:.3}, {k} are usual",
                     1.0 - limit
                 ),
+                parts: parts([("cosine", f64::from(kth))]),
             });
         }
         Evidence::of(verdict, sample)

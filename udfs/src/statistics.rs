@@ -11,12 +11,14 @@ mod rarity;
 mod residual;
 mod stuck;
 
+use std::collections::BTreeMap;
+
 use model::{Finding, Method, MetricKind, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Usual;
 use crate::incidents::length as length_of;
-use crate::{Condition, Detector, Evidence, ResidualConfig, Sample, grade};
+use crate::{Condition, Detector, Evidence, ResidualConfig, Sample, grade, parts};
 use change::{Change, Changes};
 use erratic::{Erratic, ErraticMetric};
 use missing::{Missing, MissingMetric};
@@ -131,6 +133,7 @@ impl Statistics {
                     "{name} {what}: {value:.2} {unit} against {:.2}, {:.1} decades rare",
                     rare.expected, rare.decades
                 ),
+                parts: rare.parts(),
             });
         }
     }
@@ -166,7 +169,7 @@ impl Statistics {
         let missed = Some(sample.missed_windows).filter(|missed| *missed < silence);
         let gaps = self.missing.judge_loss(time, missed.unwrap_or(0), metrics, slots, sample.warm, &mut missing);
         let (mut conditions, mut findings) = (Vec::new(), Vec::new());
-        let mut add = |word: &str, slot: usize, since_ms: i64, finding: (f64, f64, f64, String)| {
+        let mut add = |word: &str, slot: usize, since_ms: i64, finding: (f64, f64, f64, String), longest: f64| {
             let (observed, score, limit, text) = finding;
             let finding = Finding {
                 kind: word.to_owned(),
@@ -177,6 +180,7 @@ impl Statistics {
                 limit,
                 unit: sample.unit(slot).to_owned(),
                 text,
+                parts: parts([("longest", longest)]),
             };
             let kind = format!("{word}:{}", sample.state.names[slot]);
             conditions.push(Condition { kind, since_ms, finding: finding.clone() });
@@ -185,23 +189,29 @@ impl Statistics {
         // A text speaks of the time from its start, gaps included, as the incident's own start and end do.
         let lasting =
             |since_ms: i64| length_of(since_ms, start_ms.saturating_add(sample.state.width_ms), sample.state.width_ms);
-        for StuckMetric { slot, value, length, limit, since_ms } in stuck {
+        for StuckMetric { slot, value, length, limit, longest, since_ms } in stuck {
             let name = &sample.state.names[slot];
             let text = format!("{name} stands at exactly {value:.2} {} {}", sample.unit(slot), lasting(since_ms));
-            add("stuck", slot, since_ms, (value, f64::from(length), f64::from(limit), text));
+            add("stuck", slot, since_ms, (value, f64::from(length), f64::from(limit), text), f64::from(longest));
         }
-        for MissingMetric { slot, length, limit, since_ms, last, lost } in missing {
+        for MissingMetric { slot, length, limit, longest, since_ms, last, lost } in missing {
             let name = &sample.state.names[slot];
             let unit = sample.unit(slot);
             match lost {
                 None => {
                     let text = format!("{name} is missing {}, its last value was {last:.2} {unit}", lasting(since_ms));
-                    add("missing", slot, since_ms, (last, f64::from(length), f64::from(limit), text));
+                    add(
+                        "missing",
+                        slot,
+                        since_ms,
+                        (last, f64::from(length), f64::from(limit), text),
+                        f64::from(longest),
+                    );
                 }
                 Some(lost) => {
                     let share = 100.0 * lost.share;
                     let text = format!("{name} comes now and then: {share:.0} % of its readings are missing");
-                    add("missing", slot, lost.since_ms, (last, lost.share, lost.limit, text));
+                    add("missing", slot, lost.since_ms, (last, lost.share, lost.limit, text), f64::NAN);
                 }
             }
         }
@@ -211,7 +221,7 @@ impl Statistics {
             let text = format!(
                 "{name} leaps and comes back in {share_percent:.0} % of the windows, last to {value:.2} {unit} where {middle:.2} is expected"
             );
-            add("erratic", slot, since_ms, (value, share, limit, text));
+            add("erratic", slot, since_ms, (value, share, limit, text), f64::NAN);
         }
         if let Some(lost) = gaps {
             let finding = Finding {
@@ -223,6 +233,7 @@ impl Statistics {
                 limit: lost.limit,
                 unit: String::new(),
                 text: format!("the device comes now and then: {:.0} % of its readings are missing", 100.0 * lost.share),
+                parts: BTreeMap::new(),
             };
             conditions.push(Condition { kind: "gaps".to_owned(), since_ms: lost.since_ms, finding: finding.clone() });
             findings.push(finding);
@@ -260,7 +271,7 @@ fn judge_view(
     if !residuals.is_away() {
         return;
     }
-    for away in residuals.active(usual) {
+    for away in residuals.active(config, usual) {
         let Some(metric) = &sample.state.metrics[away.slot] else { continue };
         let name = &sample.state.names[away.slot];
         let unit = sample.unit(away.slot);
@@ -277,6 +288,16 @@ fn judge_view(
             limit,
             unit: unit.to_owned(),
             text: format!("{name} stays {side} what {explained}: {observed:.2} {unit} against {:.2}", away.expected),
+            parts: away.averaged.map_or_else(BTreeMap::new, |averaged| {
+                parts([
+                    ("predicted", away.predicted),
+                    ("deviation", away.deviation),
+                    ("before", averaged.before),
+                    ("step", averaged.step),
+                    ("clip", averaged.clip.unwrap_or(f64::NAN)),
+                    ("spread", averaged.spread),
+                ])
+            }),
         });
     }
 }
@@ -296,6 +317,7 @@ fn change_finding(sample: &Sample<'_>, change: Change) -> Finding {
         limit,
         unit: sample.unit(change.slot).to_owned(),
         text: what,
+        parts: BTreeMap::new(),
     }
 }
 

@@ -43,6 +43,11 @@ impl Tail {
         }
     }
 
+    /// Its quantile and the width of what lies beyond it.
+    pub(crate) fn shape(&self) -> (f64, f64) {
+        (self.quantile, self.width())
+    }
+
     fn width(&self) -> f64 {
         self.excess.max(THINNEST * self.quantile).max(self.least_width)
     }

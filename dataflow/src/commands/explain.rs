@@ -6,6 +6,7 @@ mod peers;
 mod plot;
 mod state;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -161,8 +162,8 @@ fn no_state(store: &mut dyn Store, device: &str, at_ms: i64, incidents: &[Stored
 /// What people asked for, then what the incident and the findings are about.
 fn metrics_to_show(state: &State, incidents: &[Stored], asked: &[String]) -> anyhow::Result<Vec<String>> {
     for metric in asked {
-        if !state.metrics.contains_key(metric) {
-            let known: Vec<&str> = state.metrics.keys().map(String::as_str).collect();
+        if !state.metrics.contains_key(metric) && !state.derived.contains_key(metric) {
+            let known: Vec<&str> = state.metrics.keys().chain(state.derived.keys()).map(String::as_str).collect();
             bail!(WrongUse(format!("metric {metric:?} is not in this state; it has {}", known.join(", "))));
         }
     }
@@ -190,6 +191,7 @@ fn read_series(
     if series.is_empty() {
         return Ok(series);
     }
+    let of_derived = metrics.iter().any(|metric| !state.metrics.contains_key(metric));
     let mut day_ms = from_ms.div_euclid(86_400_000) * 86_400_000;
     while day_ms < to_ms {
         let day = [key(&state.device_id), Value::Text(date_of(day_ms))];
@@ -201,8 +203,11 @@ fn read_series(
             if let Value::Map(means) = row.value("metrics")
                 && start_ms >= from_ms
             {
+                let derived =
+                    if of_derived { state::derived_of_means(&state.device_type, means) } else { BTreeMap::new() };
                 for series in &mut series {
-                    series.points.extend(means.get(&series.metric).map(|value| (start_ms, *value)));
+                    let value = means.get(&series.metric).or_else(|| derived.get(&series.metric));
+                    series.points.extend(value.map(|value| (start_ms, *value)));
                 }
             }
             Ok(std::ops::ControlFlow::Continue(()))
@@ -226,6 +231,11 @@ impl Explained {
                 (name.clone(), value)
             })
             .collect();
+        let derived: serde_json::Map<String, serde_json::Value> = state
+            .derived
+            .iter()
+            .map(|(name, value)| (name.clone(), json!({"unit": unit_of(&state.device_type, name), "mean": value})))
+            .collect();
         let series: serde_json::Map<String, serde_json::Value> = self
             .series
             .iter()
@@ -246,6 +256,7 @@ impl Explained {
             "severity": state.severity,
             "score": state.score,
             "metrics": metrics,
+            "derived": derived,
             "verdicts": state.verdicts,
             "votes": state.verdicts.iter().map(votes).collect::<Vec<_>>(),
             "weights": self.weights,

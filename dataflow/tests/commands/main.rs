@@ -7,6 +7,7 @@ mod evaluating;
 mod making;
 mod people;
 mod reading;
+mod redo;
 mod store;
 
 use std::collections::BTreeMap;

@@ -82,6 +82,7 @@ pub(super) fn held_back(metric: &str, seen: f64, factor: f64, what: &str) -> Fin
         text: format!(
             "no incident yet: the bar is {factor:.2} times the usual after a false positive of this pattern, and {what} so far"
         ),
+        parts: Default::default(),
     }
 }
 

@@ -38,5 +38,6 @@ pub(super) fn maintenance() -> Finding {
         limit: 0.0,
         unit: String::new(),
         text: "the device is in maintenance: no incident opens".to_owned(),
+        parts: Default::default(),
     }
 }

@@ -42,6 +42,8 @@ pub struct MissingMetric {
     pub length: u32,
     /// The limit that was exceeded.
     pub limit: u32,
+    /// Its longest absence before.
+    pub longest: u32,
     /// Start of the first window without it.
     pub since_ms: i64,
     /// Its last value.
@@ -87,8 +89,8 @@ impl Missing {
                     }
                     absence.length = absence.length.saturating_add(1);
                     if absence.length >= limit && absence.seen >= established {
-                        let Absence { length, since_ms, last, .. } = *absence;
-                        found.push(MissingMetric { slot, length, limit, since_ms, last, lost: None });
+                        let Absence { length, longest, since_ms, last, .. } = *absence;
+                        found.push(MissingMetric { slot, length, limit, longest, since_ms, last, lost: None });
                     }
                 }
                 None => {}
@@ -129,8 +131,8 @@ impl Missing {
             let is_told = found.iter().any(|missing| missing.slot == slot);
             absence.loss.see((absence.lacking - of_device).max(0.0), start_ms);
             if let Some(lost) = absence.loss.judge(warm).filter(|_| !is_told) {
-                let Absence { length, since_ms, last, .. } = *absence;
-                found.push(MissingMetric { slot, length, limit: 0, since_ms, last, lost: Some(lost) });
+                let Absence { length, longest, since_ms, last, .. } = *absence;
+                found.push(MissingMetric { slot, length, limit: 0, longest, since_ms, last, lost: Some(lost) });
             }
         }
         self.gaps.judge(warm)

@@ -9,10 +9,13 @@
 //! same alarm budget; 4 is about one alarm in 17 days of one-minute states. What comes every day at about this time
 //! (a nightly backup, a daily start) becomes habit. `dataflow evaluate nab` says how good that is on public series.
 
+mod rare;
+
 use serde::{Deserialize, Serialize};
 
 use crate::acquaintance::{hour_cell as season_cell, hour_of};
 use crate::tail::Tail;
+pub use rare::{Rare, View};
 
 /// Rows that only learn.
 pub const SILENT_ROWS: u32 = 50;
@@ -36,40 +39,12 @@ const LEAST_WIDTHS: [f64; 3] = [0.05, 0.05, 0.03];
 
 const DAY_MS: i64 = 86_400_000;
 
-/// Which view found it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
-    /// Beyond anything seen.
-    Range,
-    /// Unusual for this hour.
-    Season,
-    /// A jump.
-    Jump,
-    /// The level has moved.
-    Level,
-}
-
-impl View {
-    /// The finding's kind.
-    pub fn name(self) -> &'static str {
-        match self {
-            View::Range => "range",
-            View::Season => "season",
-            View::Jump => "jump",
-            View::Level => "level",
-        }
-    }
-}
-
-/// What the views say of one value.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rare {
-    /// Decades of rarity; 0 where nothing is to be said.
-    pub decades: f64,
-    /// The rarest view.
-    pub view: View,
-    /// What that view expected, in the metric's unit.
-    pub expected: f64,
+/// What a view sees of a value: what it compares, what the distance is measured in, and the distance.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    value: f64,
+    deviation: f64,
+    score: f64,
 }
 
 /// The running state of one metric.
@@ -140,17 +115,19 @@ impl Rarity {
 
     /// Judges a value without learning it: range and season only, which need no unbroken past.
     pub fn peek(&self, value: f64, time_ms: i64) -> Rare {
-        let mut rare = Rare { decades: 0.0, view: View::Range, expected: value };
+        let mut rare = Rare::none(View::Range, value);
         if self.row <= SILENT_ROWS {
             return rare;
         }
         self.range(value, &mut rare);
         let cell = season_cell(time_ms);
         if self.visits[cell] > 0 && self.season_square > 0.0 {
-            let score = (value - self.season[cell]).abs() / self.season_square.sqrt();
+            let (expected, deviation) = (self.season[cell], self.season_square.sqrt());
+            let score = (value - expected).abs() / deviation;
             let decades = scale(self.tails[0].rarity(score), SEASON, SEASON_FLOOR);
             if decades > rare.decades {
-                rare = Rare { decades, view: View::Season, expected: self.season[cell] };
+                let tail = self.tails[0].shape();
+                rare = Rare { decades, view: View::Season, expected, value, deviation, tail, habit: 0.0 };
             }
         }
         rare
@@ -165,61 +142,65 @@ impl Rarity {
             return;
         };
         let span = self.hi - self.lo;
-        let share = if span > 0.0 { beyond / span } else { 1.0 };
+        let deviation = if span > 0.0 { span } else { beyond };
+        let share = beyond / deviation;
         let decades = scale(share, RANGE, 0.0);
         if decades > rare.decades {
             let expected = if value > self.hi { self.hi } else { self.lo };
-            *rare = Rare { decades, view: View::Range, expected };
+            *rare = Rare { decades, expected, deviation, ..Rare::none(View::Range, value) };
         }
     }
 
     /// Judges a value and learns it.
     pub fn observe(&mut self, value: f64, time_ms: i64) -> Rare {
         let speaks = self.row > SILENT_ROWS;
-        let mut range = Rare { decades: 0.0, view: View::Range, expected: value };
+        let mut range = Rare::none(View::Range, value);
         if speaks {
             self.range(value, &mut range);
         }
         self.hi = self.hi.max(value);
         self.lo = self.lo.min(value);
 
-        let mut usual = Rare { decades: 0.0, view: View::Season, expected: value };
-        let mut view = |rarity: f64, constants: (f64, f64), floor: f64, view: View, expected: f64| {
+        let mut usual = Rare::none(View::Season, value);
+        let mut view = |tail: &Tail, seen: Seen, constants: (f64, f64), floor: f64, view: View, expected: f64| {
             if speaks {
-                let decades = scale(rarity, constants, floor);
+                let decades = scale(tail.rarity(seen.score), constants, floor);
                 if decades > usual.decades {
-                    usual = Rare { decades, view, expected };
+                    let Seen { value, deviation, .. } = seen;
+                    usual = Rare { decades, view, expected, value, deviation, tail: tail.shape(), habit: 0.0 };
                 }
             }
         };
 
         let cell = season_cell(time_ms);
         let expected = self.season[cell];
-        let score = self.see_season(value, cell, speaks);
-        view(self.tails[0].rarity(score), SEASON, SEASON_FLOOR, View::Season, expected);
+        let seen = self.see_season(value, cell, speaks);
+        view(&self.tails[0], seen, SEASON, SEASON_FLOOR, View::Season, expected);
         // What comes before there is anything to compare with is not rare, and the tails are told so.
         let heard = f64::from(u8::from(speaks));
-        self.tails[0].learn(score * heard, self.row);
+        self.tails[0].learn(seen.score * heard, self.row);
 
         let expected = self.previous;
-        let score = self.see_jump(value);
-        view(self.tails[1].rarity(score), JUMP, JUMP_FLOOR, View::Jump, expected);
-        self.tails[1].learn(score * heard, self.row);
+        let seen = self.see_jump(value);
+        view(&self.tails[1], seen, JUMP, JUMP_FLOOR, View::Jump, expected);
+        self.tails[1].learn(seen.score * heard, self.row);
 
-        let score = self.see_level(value);
-        view(self.tails[2].rarity(score), LEVEL, LEVEL_FLOOR, View::Level, self.level);
-        self.tails[2].learn(score * heard, self.row);
+        let seen = self.see_level(value);
+        view(&self.tails[2], seen, LEVEL, LEVEL_FLOOR, View::Level, self.level);
+        self.tails[2].learn(seen.score * heard, self.row);
 
-        usual.decades = self.habituate(usual.decades, time_ms);
+        let unreduced = usual.decades;
+        usual.decades = self.habituate(unreduced, time_ms);
+        usual.habit = unreduced - usual.decades;
         self.row = self.row.saturating_add(1);
         if range.decades >= usual.decades { range } else { usual }
     }
 
-    fn see_season(&mut self, value: f64, cell: usize, speaks: bool) -> f64 {
+    fn see_season(&mut self, value: f64, cell: usize, speaks: bool) -> Seen {
         self.visits[cell] = self.visits[cell].saturating_add(1);
         if self.visits[cell] == 1 {
             self.season[cell] = value;
-            return 0.0;
+            return Seen { value, deviation: 0.0, score: 0.0 };
         }
         let mut apart = value - self.season[cell];
         let deviation = self.season_square.sqrt();
@@ -231,29 +212,30 @@ impl Rarity {
         self.season_square += step * (apart * apart - self.season_square);
         self.season_rows = self.season_rows.saturating_add(1);
         self.season[cell] += (1.0 / f64::from(self.visits[cell])).max(0.15) * apart;
-        score
+        Seen { value, deviation, score }
     }
 
-    fn see_jump(&mut self, value: f64) -> f64 {
+    fn see_jump(&mut self, value: f64) -> Seen {
         let jump = value - self.previous;
         self.previous = value;
         if jump.is_nan() {
-            return 0.0;
+            return Seen { value, deviation: 0.0, score: 0.0 };
         }
-        let score = if self.jump_square > 0.0 { jump.abs() / self.jump_square.sqrt() } else { 0.0 };
+        let deviation = self.jump_square.sqrt();
+        let score = if self.jump_square > 0.0 { jump.abs() / deviation } else { 0.0 };
         self.jump_rows = self.jump_rows.saturating_add(1);
         self.jump_square += (1.0 / f64::from(self.jump_rows)).max(0.001) * (jump * jump - self.jump_square);
-        score
+        Seen { value, deviation, score }
     }
 
-    fn see_level(&mut self, value: f64) -> f64 {
+    fn see_level(&mut self, value: f64) -> Seen {
         if self.level.is_nan() {
             self.level = value;
         }
         if self.ring.len() < RECENT {
             self.ring.push(value);
             self.ring_sum += value;
-            return 0.0;
+            return Seen { value, deviation: 0.0, score: 0.0 };
         }
         let at = usize::from(self.ring_at);
         let leaving = std::mem::replace(&mut self.ring[at], value);
@@ -268,7 +250,9 @@ impl Rarity {
         let apart = leaving - self.level;
         self.level += step * apart;
         self.level_square = (1.0 - step) * (self.level_square + step * apart * apart);
-        if self.level_square > 0.0 { (self.ring_sum / 24.0 - self.level).abs() / self.level_square.sqrt() } else { 0.0 }
+        let (value, deviation) = (self.ring_sum / 24.0, self.level_square.sqrt());
+        let score = if self.level_square > 0.0 { (value - self.level).abs() / deviation } else { 0.0 };
+        Seen { value, deviation, score }
     }
 
     /// What has come at about this time on earlier days counts less. Remembers the unreduced score.

@@ -7,6 +7,7 @@
 //! has not seen. An event opens after some states above the limit, lasts while a metric stays away, and ends with a
 //! settling time in which the offset that remains becomes the new zero. Scale of the score: deviations of the average.
 
+mod away;
 mod event;
 mod fit;
 mod held;
@@ -36,19 +37,6 @@ enum Phase {
     Quiet,
     Open,
     Settle,
-}
-
-/// One metric that is away, strongest first in [`Residuals::active`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Away {
-    /// Slot.
-    pub slot: usize,
-    /// Averaged residual in its deviations, signed; a part of it that stands out is clipped.
-    pub z: f64,
-    /// The same without the clip, at least as large: how strong it is.
-    pub strength: f64,
-    /// Where the metric would settle at the present inputs (its next value where it never settles).
-    pub expected: f64,
 }
 
 /// The residuals of a device.
@@ -122,6 +110,13 @@ pub enum Mode {
     Freeze,
 }
 
+/// Least deviations of the fast and the slow average: those of independent residuals.
+fn floors(config: &ResidualConfig) -> (f64, f64) {
+    let floor = (config.lambda / (2.0 - config.lambda)).sqrt();
+    let slow_floor = (config.drift_lambda / (2.0 - config.drift_lambda)).sqrt().max(1e-6);
+    (floor, slow_floor)
+}
+
 fn is_input(kind: MetricKind) -> bool {
     matches!(kind, MetricKind::Status | MetricKind::Setpoint | MetricKind::Command)
 }
@@ -166,27 +161,6 @@ impl Residuals {
         let is_away = |model: &&Model| model.active || (!model.beta.is_empty() && model.z.abs() > self.limit);
         let away = self.models.iter().filter(is_away).count();
         (self.is_away() || self.beyond >= config.confirm_windows) && away >= 4 && away * 5 >= judged * 2
-    }
-
-    /// The metrics that are away, strongest first.
-    pub fn active(&self, usual: &[Usual]) -> Vec<Away> {
-        let mut away: Vec<Away> = self
-            .models
-            .iter()
-            .enumerate()
-            .filter(|(_, model)| model.active)
-            .map(|(slot, model)| {
-                let (origin, unit) = model.scale(&usual[slot]);
-                let mut expected = origin + model.expected * unit;
-                if !self.against.is_empty() && usual[slot].lo <= usual[slot].hi {
-                    // What others explain is beyond all seen where they are away themselves.
-                    expected = expected.clamp(usual[slot].lo, usual[slot].hi);
-                }
-                Away { slot, z: model.z, strength: model.u.max(model.z.abs()), expected }
-            })
-            .collect();
-        away.sort_by(|left, right| right.strength.total_cmp(&left.strength).then(left.slot.cmp(&right.slot)));
-        away
     }
 
     /// After a long gap the last values say nothing of the next, and old evidence fades.
@@ -244,8 +218,7 @@ impl Residuals {
         if self.fits == 0 {
             return;
         }
-        let floor = (config.lambda / (2.0 - config.lambda)).sqrt();
-        let slow_floor = (config.drift_lambda / (2.0 - config.drift_lambda)).sqrt().max(1e-6);
+        let (floor, slow_floor) = floors(config);
         if config.regressors == Regressors::Siblings {
             self.judge_siblings(config, (floor, slow_floor), values, usual);
         } else {
@@ -268,10 +241,12 @@ impl Residuals {
         for model in self.models.iter_mut().filter(|model| !model.beta.is_empty()) {
             model.residual = f64::NAN;
         }
-        for Against { slot, residual, expected } in &against {
+        for Against { slot, residual, expected, deviation } in &against {
             let model = &mut self.models[*slot];
             if !model.beta.is_empty() {
                 model.expected = *expected;
+                let offset = model.offset + self.modes.offset(*slot);
+                (model.predicted, model.deviation) = (expected + offset * deviation, *deviation);
                 let residual = *residual - model.offset - self.modes.offset(*slot);
                 model.collect(config, floors, residual, self.phase, self.frozen);
             }
@@ -301,6 +276,7 @@ impl Residuals {
                 model.expected = if apart > 0.02 { (steady + shift) / apart } else { predicted + shift };
                 let (origin, unit) = model.scale(usual);
                 let scaled = (value - origin) / unit;
+                (model.predicted, model.deviation) = (predicted + shift, model.sigma);
                 let residual = (scaled - predicted) / model.sigma - model.offset;
                 model.collect(config, floors, residual, self.phase, self.frozen);
             }

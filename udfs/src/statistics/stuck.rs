@@ -32,6 +32,8 @@ pub struct StuckMetric {
     pub length: u32,
     /// The limit that was exceeded.
     pub limit: u32,
+    /// Its longest run before.
+    pub longest: u32,
     /// Start of the first window with the value.
     pub since_ms: i64,
 }
@@ -79,7 +81,8 @@ impl Stuck {
             // At the end of its range a reading is saturated, which looks the same and is usual for some.
             run.stuck |= starts && !usual[slot].is_end(run.last);
             if run.stuck {
-                found.push(StuckMetric { slot, value: run.last, length: run.length, limit, since_ms: run.since_ms });
+                let Run { last: value, length, longest, since_ms, .. } = *run;
+                found.push(StuckMetric { slot, value, length, limit, longest, since_ms });
             }
         }
     }

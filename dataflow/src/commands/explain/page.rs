@@ -197,9 +197,12 @@ impl Page<'_> {
         let state = &self.explained.state;
         let header = ["", "metric", "unit", "last", "mean", "min", "max", "readings", "expected"];
         let mut shown = table(&header, &[3, 4, 5, 6, 7, 8]);
-        for (name, metric) in &state.metrics {
+        let expected = |name: &String| {
             let findings = state.verdicts.iter().flat_map(|verdict| &verdict.findings);
             let expected = findings.filter(|f| f.metric.as_ref() == Some(name)).find_map(|finding| finding.expected);
+            expected.map(exact).unwrap_or_default()
+        };
+        for (name, metric) in &state.metrics {
             shown.add_row([
                 String::new(),
                 printable(name),
@@ -209,8 +212,14 @@ impl Page<'_> {
                 exact(metric.min),
                 exact(metric.max),
                 metric.count.to_string(),
-                expected.map(exact).unwrap_or_default(),
+                expected(name),
             ]);
+        }
+        for (name, value) in &state.derived {
+            let mut row = vec![String::new(), printable(name), unit_of(&state.device_type, name).to_owned()];
+            let (none, expected) = (String::new(), expected(name));
+            row.extend([none.clone(), exact(*value), none.clone(), none, "derived".to_owned(), expected]);
+            shown.add_row(row);
         }
         self.heading("Metrics of the state") + &table_text(&shown)
     }
@@ -291,6 +300,16 @@ fn one_verdict(verdict: &Verdict) -> String {
     text += &table_text(&shown);
     for finding in &verdict.findings {
         let _ = writeln!(text, "      {}", printable(&finding.text));
+        if !finding.parts.is_empty() {
+            let parts = finding.parts.iter().map(|(name, value)| format!("{} {}", printable(name), exact(*value)));
+            let _ = writeln!(text, "        with {}", parts.collect::<Vec<_>>().join(", "));
+        }
+    }
+    for (kinds, formula) in model::state::REDO {
+        let is_there = |finding: &Finding| kinds.contains(&finding.kind.as_str()) && !finding.parts.is_empty();
+        if verdict.findings.iter().any(is_there) {
+            let _ = writeln!(text, "      ({}: {formula})", kinds.join(", "));
+        }
     }
     text += &scale(verdict.method, &verdict.findings);
     text

@@ -7,7 +7,7 @@ use anyhow::{Context as _, anyhow};
 use connectors::Store;
 use model::tables::TableId;
 use model::time::date_of;
-use model::{Aggregate, Row, Value, Verdict};
+use model::{Aggregate, Catalogue, Row, Value, Verdict};
 
 use crate::commands::common::{key, scan};
 
@@ -35,6 +35,8 @@ pub struct State {
     pub corrected: bool,
     /// Metrics by name.
     pub metrics: BTreeMap<String, Aggregate>,
+    /// What follows from them by the catalogue's formulas, by name: no row has it, so it is reckoned anew.
+    pub derived: BTreeMap<String, f64>,
     /// One a method.
     pub verdicts: Vec<Verdict>,
     /// Why it has no vector yet.
@@ -88,10 +90,12 @@ impl State {
             let aggregate = Aggregate { last: of(lasts)?, mean: *mean, min: of(mins)?, max: of(maxs)?, count };
             metrics.insert(name.clone(), aggregate);
         }
+        let device_type = text("device_type").unwrap_or_default();
+        let derived = derived(&device_type, &metrics);
         let verdicts = row.value("verdicts").as_text().ok_or_else(|| lacks("verdicts"))?;
         Ok(State {
             device_id: text("device_id").ok_or_else(|| lacks("device_id"))?,
-            device_type: text("device_type").unwrap_or_default(),
+            device_type,
             location: text("location"),
             building_id: text("building_id"),
             start_ms: row.value("snapshot_time").as_int().ok_or_else(|| lacks("snapshot_time"))?,
@@ -101,8 +105,24 @@ impl State {
             score: row.value("anomaly_score").as_double().unwrap_or_default(),
             corrected: *row.value("corrected") == Value::Bool(true),
             metrics,
+            derived,
             verdicts: serde_json::from_str(verdicts).context("column \"verdicts\" is no list of verdicts")?,
             embedding_pending: text("embedding_pending"),
         })
     }
+}
+
+/// The derived metrics of a state, without those that the device sends itself.
+fn derived(device_type: &str, metrics: &BTreeMap<String, Aggregate>) -> BTreeMap<String, f64> {
+    let Some(device_type) = Catalogue::builtin().types.get(device_type) else { return BTreeMap::new() };
+    let (names, aggregates): (Vec<String>, Vec<Option<Aggregate>>) =
+        metrics.iter().map(|(name, metric)| (name.clone(), Some(*metric))).unzip();
+    let derived = udfs::derive(device_type, &names, &aggregates).into_iter();
+    derived.filter(|(name, _)| !metrics.contains_key(name)).map(|(name, metric)| (name, metric.mean)).collect()
+}
+
+/// The same from means alone.
+pub(super) fn derived_of_means(device_type: &str, means: &BTreeMap<String, f64>) -> BTreeMap<String, f64> {
+    let alone = |mean: &f64| Aggregate { last: *mean, mean: *mean, min: *mean, max: *mean, count: 1 };
+    derived(device_type, &means.iter().map(|(name, mean)| (name.clone(), alone(mean))).collect())
 }

@@ -43,6 +43,8 @@ pub(super) struct Against {
     pub(super) residual: f64,
     /// What it should be, scaled.
     pub(super) expected: f64,
+    /// Deviation of what the others leave open, scaled.
+    pub(super) deviation: f64,
 }
 
 fn takes_part(kind: MetricKind) -> bool {
@@ -169,7 +171,7 @@ impl Joint {
                 left += weight * apart;
             }
             let expected = self.means[a] + apart[a] - left / own;
-            each.push(Against { slot: *slot, residual: left / own.sqrt(), expected });
+            each.push(Against { slot: *slot, residual: left / own.sqrt(), expected, deviation: 1.0 / own.sqrt() });
         }
     }
 }

@@ -59,6 +59,27 @@ pub(super) struct Model {
     pub(super) settle_sum: f64,
     pub(super) settle_count: f64,
     pub(super) expected: f64,
+    /// What the last residual was taken against and its deviation, scaled: its offset is part of the former.
+    #[serde(skip)]
+    pub(super) predicted: f64,
+    #[serde(skip)]
+    pub(super) deviation: f64,
+    /// The averages (clipped, unclipped, slow) before it.
+    #[serde(skip)]
+    pub(super) before: [f64; 3],
+}
+
+/// One of the averages as the last residual moved it: what it was, its step, where residuals are clipped, and what it is measured in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Averaged {
+    /// Before the residual.
+    pub before: f64,
+    /// Step.
+    pub step: f64,
+    /// Clip of the residual, if any.
+    pub clip: Option<f64>,
+    /// Deviation of the average.
+    pub spread: f64,
 }
 
 impl Model {
@@ -89,7 +110,34 @@ impl Model {
             settle_sum: 0.0,
             settle_count: 0.0,
             expected: f64::NAN,
+            predicted: f64::NAN,
+            deviation: f64::NAN,
+            before: [f64::NAN; 3],
         }
+    }
+
+    /// How strong it is: the strongest of its averages in that one's deviations.
+    pub(super) fn strength(&self) -> f64 {
+        self.u.max(self.z.abs())
+    }
+
+    /// The average that [`Model::strength`] comes from; `None` where the last state had no residual.
+    pub(super) fn strongest(&self, config: &ResidualConfig, (floor, slow_floor): (f64, f64)) -> Option<Averaged> {
+        if !self.residual.is_finite() {
+            return None;
+        }
+        let (spread, slow_spread) = self.spreads(floor, slow_floor);
+        let [clipped, unclipped, slow] = self.before;
+        let all = [
+            (self.unclipped, Averaged { before: unclipped, step: config.lambda, clip: None, spread }),
+            (self.clipped, Averaged { before: clipped, step: config.lambda, clip: Some(config.clip), spread }),
+            (
+                self.slow,
+                Averaged { before: slow, step: config.drift_lambda, clip: Some(SLOW_CLIP), spread: slow_spread },
+            ),
+        ];
+        let strength = self.strength();
+        all.into_iter().find(|(average, of)| average.abs() / of.spread == strength).map(|(_, of)| of)
     }
 
     /// Origin and unit of its arithmetic.
@@ -135,6 +183,7 @@ impl Model {
             return;
         }
         self.recover(config, residual);
+        self.before = [self.clipped, self.unclipped, self.slow];
         let clipped = residual.clamp(-config.clip, config.clip);
         self.clipped += config.lambda * (clipped - self.clipped);
         self.unclipped += config.lambda * (residual - self.unclipped);

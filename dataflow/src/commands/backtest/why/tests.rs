@@ -36,6 +36,7 @@ fn incident(kind: &str, minutes: std::ops::Range<i64>, methods: &[Method]) -> St
 fn finding(kind: &str, score: f64, limit: f64, text: &str) -> Finding {
     let metric = (!text.starts_with("no incident")).then(|| "flow".to_owned());
     Finding {
+        parts: Default::default(),
         kind: kind.to_owned(),
         metric,
         observed: 1.0,
