@@ -2,7 +2,8 @@
 //!
 //! `cases/<name>/case.toml` says what the case shows and why it exists, which settings of the job it needs, and what must
 //! and must not be in the result; that part is written by hand. The messages are `input.jsonl` (or `input.jsonl.zst`), or a
-//! `[simulate]` table from which the simulator makes them. `expected.txt` is the whole result as a run gave it.
+//! `[simulate]` table from which the simulator makes them, or
+//! a `[situations]` table. `expected.txt` is the whole result as a run gave it.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 
 use crate::render::Show;
 use crate::simulate::{SimulateError, Simulation};
+use crate::situations::Situations;
 
 /// One case, read and checked; its messages are read by [`Case::recording`].
 #[derive(Clone, Debug)]
@@ -43,6 +45,8 @@ pub enum Input {
     Recording(PathBuf),
     /// The simulator, with these parameters.
     Simulate(toml::Table),
+    /// Rules in their situations.
+    Situations(Situations),
 }
 
 /// Why a case can't be used.
@@ -132,6 +136,7 @@ struct Toml {
     #[serde(default)]
     must_not: Vec<String>,
     simulate: Option<toml::Table>,
+    situations: Option<toml::Table>,
 }
 
 /// The folder of the cases that come with the source.
@@ -182,12 +187,17 @@ pub fn load(folder: &Path, name: &str) -> Result<Case, CaseError> {
         .into_iter()
         .filter(|file| file.is_file())
         .collect();
-    let input = match (toml.simulate, recordings.as_slice()) {
-        (None, [recording]) => Input::Recording(recording.clone()),
-        (Some(parameters), []) => Input::Simulate(parameters),
-        (None, []) => return Err(wrong("has neither an input.jsonl nor a [simulate] table")),
-        (Some(_), _) => return Err(wrong("has both a recording and a [simulate] table")),
-        (None, _) => return Err(wrong("has both an input.jsonl and an input.jsonl.zst")),
+    let input = match (toml.simulate, toml.situations, recordings.as_slice()) {
+        (None, None, [recording]) => Input::Recording(recording.clone()),
+        (Some(parameters), None, []) => Input::Simulate(parameters),
+        (None, Some(table), []) => Input::Situations(
+            Situations::parse(&table).map_err(|error| wrong(&format!("has a bad [situations] table: {error}")))?,
+        ),
+        (None, None, []) => return Err(wrong("has neither an input.jsonl nor a [simulate] table")),
+        (Some(_), Some(_), _) => return Err(wrong("has both a [simulate] and a [situations] table")),
+        (Some(_), None, _) => return Err(wrong("has both a recording and a [simulate] table")),
+        (None, Some(_), _) => return Err(wrong("has both a recording and a [situations] table")),
+        (None, None, _) => return Err(wrong("has both an input.jsonl and an input.jsonl.zst")),
     };
     if toml.title.trim().is_empty() {
         return Err(wrong("has an empty title, so nobody will know what it is for"));
@@ -218,6 +228,7 @@ impl Case {
             Input::Simulate(parameters) => Simulation::parse(parameters)
                 .and_then(|simulation| simulation.recording())
                 .map_err(|source| CaseError::Simulate { name: self.name.clone(), source: Box::new(source) })?,
+            Input::Situations(situations) => situations.recording(),
         };
         check_recording(&self.name, &bytes)?;
         Ok(bytes)

@@ -9,3 +9,4 @@ pub mod csv;
 pub mod render;
 pub mod simulate;
 pub mod simulator;
+pub mod situations;

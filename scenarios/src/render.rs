@@ -1,6 +1,7 @@
 //! A store's content as text for goldens: one line a fact, the same for the same rows in whatever order they come.
 
 mod fields;
+mod rules;
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -31,6 +32,8 @@ pub enum Part {
     Peers,
     /// A line a reading.
     Raw,
+    /// A line a rule that a device has broken: first and last state, and how many.
+    Rules,
     /// A line an incident.
     Incidents,
     /// A line a device.
@@ -145,6 +148,9 @@ pub fn render(show: &Show, totals: &Totals, rows: impl IntoIterator<Item = Row>)
         for text in lines {
             line(&mut out, &text);
         }
+    }
+    if show.has(Part::Rules) {
+        rules::rules(of(TableId::DeviceStateSnapshots))?.iter().for_each(|text| line(&mut out, text));
     }
     if show.has(Part::Peers) {
         for row in of(TableId::DeviceStateSnapshots) {

@@ -42,6 +42,7 @@ fn every_expectation_begins_like_a_line_of_a_result() {
         "state ",
         "peers ",
         "raw ",
+        "rule ",
         "incident ",
         "statistics ",
         "table ",
@@ -64,6 +65,7 @@ fn every_setting_is_one_that_the_reference_knows() {
 /// Lines about incidents, anomalies, peers and whole tables are the detectors' and are left to the job.
 fn is_about_time_and_fate(pattern: &str) -> bool {
     !pattern.starts_with("incident ")
+        && !pattern.starts_with("rule ")
         && !pattern.starts_with("peers ")
         && !pattern.starts_with("table ")
         && !pattern.contains('[')

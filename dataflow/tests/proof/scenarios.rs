@@ -203,7 +203,7 @@ pub fn scenarios(seeds: Seeds) -> Checks {
 
 fn one(case: &Case, seeds: Seeds, processes: &Receiver<Result<Seen, String>>, checks: &mut Checks) {
     let staged = Staged::new(case);
-    let long = matches!(case.input, Input::Simulate(_));
+    let long = !matches!(case.input, Input::Recording(_));
     let name = |variant: &str| format!("case {:?} with {variant}", case.name);
     let base = on_threads(case, &staged.job, 1);
     let two_processes = processes.recv().unwrap_or_else(|_| Err("panicked".to_owned()));
