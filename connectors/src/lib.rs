@@ -6,6 +6,7 @@
 pub mod check;
 mod checksum;
 mod cql;
+mod days;
 mod error;
 pub mod file;
 mod fit;
@@ -21,6 +22,7 @@ pub mod sqlite;
 mod url;
 
 pub use cql::CqlStore;
+pub use days::{scan_days, state_row_at};
 pub use error::{EmbedError, SourceError, StoreError};
 pub use file::{FileOptions, FileSource};
 pub use kafka::{KafkaProducer, KafkaSettings, KafkaSource};

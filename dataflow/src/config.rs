@@ -26,6 +26,10 @@ pub struct Config {
     pub dead_letter_topic: String,
     /// Topic for the transitions of incidents, by name or as `kafka://HOST[:PORT]/TOPIC`; empty: only the store keeps them.
     pub anomaly_topic: String,
+    /// Where pages and figures are served, as `HOST:PORT`; empty: nowhere.
+    pub http: String,
+    /// What lets others than the own pages write over HTTP; empty: nobody.
+    pub http_token: Secret,
     /// Time, bounds, checkpoints.
     #[serde(flatten)]
     pub job: JobSettings,
@@ -35,6 +39,17 @@ pub struct Config {
     pub embedding: EmbeddingSettings,
     /// Thresholds of the detectors.
     pub detectors: MonitorConfig,
+}
+
+/// A text that is not shown.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "none" } else { "***" })
+    }
 }
 
 /// Names and values that are passed on as they are. Values may be secrets, so that they are not shown.
@@ -68,6 +83,8 @@ impl Default for Config {
             group: "plenum".to_owned(),
             dead_letter_topic: String::new(),
             anomaly_topic: String::new(),
+            http: String::new(),
+            http_token: Secret::default(),
             kafka: Properties::default(),
             job: JobSettings::default(),
             embedding: EmbeddingSettings::default(),
@@ -142,8 +159,18 @@ pub fn from_table_and_flags(name: &str, table: Table, flags: &[(String, String)]
 }
 
 /// What says where the job runs and not what it makes of its messages.
-const OF_THE_PLACE: [&str; 8] =
-    ["source", "store", "embedder", "group", "dead_letter_topic", "anomaly_topic", "kafka", "embedding"];
+const OF_THE_PLACE: [&str; 10] = [
+    "source",
+    "store",
+    "embedder",
+    "group",
+    "dead_letter_topic",
+    "anomaly_topic",
+    "http",
+    "http_token",
+    "kafka",
+    "embedding",
+];
 
 /// The settings that a backtest compares: `base` (a name and its table), then a file, then flags, all without the environment
 /// and without what says where a job runs: its passwords need not be at hand.
@@ -336,58 +363,4 @@ fn nearest(key: &str, known: &BTreeSet<String>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn flags(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
-        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
-    }
-
-    #[test]
-    fn later_layers_win_and_texts_become_what_they_look_like() {
-        let environment = [("PLENUM__WINDOW", "30s"), ("PLENUM__DETECTORS__WARM_UP_WINDOWS", "90"), ("HOME", "x")];
-        let environment = environment.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let config = load(None, environment, &flags(&[("window", "10s"), ("max_devices", "5"), ("max_age", "2d")]));
-        let config = config.unwrap();
-        assert_eq!(config.job.window_ms, 10_000);
-        assert_eq!(config.job.max_devices, 5);
-        assert_eq!(config.job.max_age_ms, Some(172_800_000));
-        assert_eq!(config.detectors.warm_up_windows, 90);
-    }
-
-    #[test]
-    fn what_is_wrong_is_said_with_its_place() {
-        let said = |pairs: &[(&str, &str)]| load(None, std::iter::empty(), &flags(pairs)).unwrap_err().to_string();
-        expect_test::expect![[r#"flag --latenes: unknown setting "latenes"; did you mean "lateness"?"#]]
-            .assert_eq(&said(&[("latenes", "1s")]));
-        expect_test::expect![[r#"flag --window: setting "window" is 0ms, which is not from 1ms to 1d"#]]
-            .assert_eq(&said(&[("window", "0s")]));
-        assert!(said(&[("window", "soon")]).contains("duration \"soon\" needs a number"));
-        assert!(said(&[("detectors.warm_up_window", "1")]).contains("did you mean \"detectors.warm_up_windows\""));
-    }
-
-    #[test]
-    fn texts_take_their_secrets_from_the_environment() {
-        let variables = [("PW", "hunter2"), ("PLENUM__KAFKA__SASL__USERNAME", "me"), ("W", "soon")];
-        let variables = || variables.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-        let load = |pairs: &[(&str, &str)]| load_as_written(None, variables(), &flags(pairs));
-        let (config, written) = load(&[("kafka.sasl.password", "x${PW}"), ("kafka.fetch.min.bytes", "7")]).unwrap();
-        let properties: Vec<_> = config.kafka.0.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        assert_eq!(properties, [("fetch.min.bytes", "7"), ("sasl.password", "xhunter2"), ("sasl.username", "me")]);
-        assert!(!format!("{config:?}{written}").contains("hunter2"));
-        let said = |pairs: &[(&str, &str)]| load(pairs).unwrap_err().to_string();
-        expect_test::expect![[
-            r#"flag --set kafka.sasl.password: setting "kafka.sasl.password" needs the environment variable "NONE", which is not set"#
-        ]]
-        .assert_eq(&said(&[("kafka.sasl.password", "${NONE}")]));
-        assert!(said(&[("source", "file:${PW")]).contains("has a \"${\" without"));
-        let said = said(&[("window", "${W}")]);
-        assert!(said.contains("${W}") && !said.contains("soon"), "{said}");
-    }
-
-    #[test]
-    fn what_is_printed_can_be_read_again() {
-        let text = toml::to_string(&Config::default()).unwrap();
-        assert_eq!(from_table("printed", text.parse().unwrap()).unwrap(), Config::default());
-    }
-}
+mod tests;

@@ -34,6 +34,8 @@ pub struct Quantiles {
     pub count: u64,
     /// Half are not later.
     pub p50_ms: u64,
+    /// Nine of ten are not later.
+    pub p90_ms: u64,
     /// 99 of 100 are not later.
     pub p99_ms: u64,
     /// The latest.
@@ -59,6 +61,7 @@ fn quantiles(histogram: &Histogram<u64>) -> Quantiles {
     Quantiles {
         count: histogram.len(),
         p50_ms: histogram.value_at_quantile(0.5),
+        p90_ms: histogram.value_at_quantile(0.9),
         p99_ms: histogram.value_at_quantile(0.99),
         max_ms: histogram.max(),
     }
@@ -144,7 +147,7 @@ mod tests {
         meter.tell().unwrap();
         meter.tell().unwrap();
         let (readings, states) = delays.quantiles();
-        assert_eq!(readings, Quantiles { count: 3, p50_ms: 100, p99_ms: 1_003, max_ms: 1_003 });
+        assert_eq!(readings, Quantiles { count: 3, p50_ms: 100, p90_ms: 1_003, p99_ms: 1_003, max_ms: 1_003 });
         assert_eq!(states.to_json(), json!({"count": 1, "p50": 501, "p99": 501, "max": 501}));
     }
 }

@@ -7,6 +7,7 @@ mod grow;
 mod idle;
 mod lead;
 mod people;
+mod publish;
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -127,6 +128,9 @@ pub struct Job {
     last_cut_sent: bool,
     stop_told: bool,
     lead: Option<Lead>,
+    /// Worker threads of process 0: workers of a lower number are its own.
+    threads: usize,
+    published_ms: Option<i64>,
     faults: Faults,
     /// What a replay at full speed never needs: the clock of the last report and when partitions fell idle.
     idle: Idle,
@@ -230,6 +234,8 @@ impl Job {
             readers: peers.min(partitions.len()).max(1),
             last_cut_sent: false,
             stop_told: false,
+            threads,
+            published_ms: None,
             lead,
             faults: config.faults.clone(),
             idle: Idle::default(),
@@ -319,6 +325,7 @@ impl Job {
         if self.lead.is_some() {
             self.lead(now_ms);
         }
+        self.publish(now_ms);
         if stopped {
             return Ok(Status::Stopped);
         }

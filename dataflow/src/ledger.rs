@@ -68,6 +68,13 @@ impl Ledger {
         self.open.entry(stamp_ms).or_default()
     }
 
+    /// Totals of everything so far, whatever its stamp.
+    pub fn now(&self) -> Totals {
+        let mut all = self.folded;
+        self.open.values().for_each(|totals| all.add(totals));
+        all
+    }
+
     /// Totals of everything stamped below the boundary.
     pub fn below(&mut self, boundary_ms: i64) -> Totals {
         let above = self.open.split_off(&boundary_ms);

@@ -40,8 +40,10 @@ pub mod rows;
 pub mod run;
 pub mod samples;
 pub mod series;
+pub mod serving;
 pub mod settings;
 pub mod slice;
+pub mod status;
 pub mod whole;
 
 use std::cell::{Cell, RefCell};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use crate::delays::Delays;
+use crate::status::Status;
 
 /// Shared by the workers of a process.
 #[derive(Debug, Default)]
@@ -17,6 +18,8 @@ pub struct Progress {
     behind_checkpoint: AtomicU64,
     /// How late rows are.
     pub delays: Arc<Delays>,
+    /// Where the job stands.
+    pub status: Status,
 }
 
 impl Progress {

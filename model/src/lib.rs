@@ -11,6 +11,7 @@ pub mod peers;
 pub mod recording;
 pub mod row;
 pub mod state;
+pub mod stored;
 pub mod tables;
 pub mod time;
 
@@ -20,3 +21,4 @@ pub use message::{DeadLetterReason, Message};
 pub use peers::{Compared, Peers};
 pub use row::{Row, Value, Version};
 pub use state::{Aggregate, Finding, Judgement, Method, Severity, StateView, Verdict};
+pub use stored::{StoredIncident, StoredState};

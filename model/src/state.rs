@@ -93,6 +93,14 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, rising.
+    pub const ALL: [Severity; 3] = [Severity::Info, Severity::Warning, Severity::Critical];
+
+    /// A severity by its name.
+    pub fn by_name(name: &str) -> Option<Severity> {
+        Severity::ALL.into_iter().find(|known| known.name() == name)
+    }
+
     /// The name used in rows and reports.
     pub fn name(self) -> &'static str {
         match self {

@@ -53,11 +53,19 @@ impl StoreArgument {
         // What the store warns of (a damaged checkpoint) is not lost; where a command logs already, that stays.
         let log = tracing_subscriber::fmt().with_env_filter("warn").with_writer(std::io::stderr);
         let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
-        match connectors::open_existing_store(&url) {
-            Ok(store) => Ok(store),
-            Err(error @ (StoreError::Url { .. } | StoreError::Schema { .. })) => bail!(WrongUse(error.to_string())),
-            Err(error) => Err(error).with_context(|| format!("could not open store {:?}", mask_address(&url))),
-        }
+        open_store(&url)
+    }
+}
+
+/// Opens a store that must be there.
+///
+/// # Errors
+/// [`WrongUse`] if there is none.
+pub fn open_store(url: &str) -> anyhow::Result<Box<dyn Store>> {
+    match connectors::open_existing_store(url) {
+        Ok(store) => Ok(store),
+        Err(error @ (StoreError::Url { .. } | StoreError::Schema { .. })) => bail!(WrongUse(error.to_string())),
+        Err(error) => Err(error).with_context(|| format!("could not open store {:?}", mask_address(url))),
     }
 }
 
@@ -96,7 +104,18 @@ impl ConfigLayers {
     /// # Errors
     /// As [`ConfigLayers::load`].
     pub fn load_as_written(&self) -> anyhow::Result<(config::Config, toml::Table)> {
-        let flags = set_flags(&self.set)?;
+        self.load_as_written_with(std::iter::empty())
+    }
+
+    /// The same, with flags of the command's own.
+    ///
+    /// # Errors
+    /// As [`ConfigLayers::load`].
+    pub fn load_as_written_with(
+        &self,
+        own: impl Iterator<Item = (String, String)>,
+    ) -> anyhow::Result<(config::Config, toml::Table)> {
+        let flags: Vec<(String, String)> = own.chain(set_flags(&self.set)?).collect();
         config::load_as_written(self.config.as_deref(), std::env::vars(), &flags)
             .map_err(|error| WrongUse(format!("{error:#}")).into())
     }

@@ -87,6 +87,9 @@ fn check(config: &Config) -> anyhow::Result<()> {
     }
     config.kafka().check()?;
     crate::commands::run::outlet_urls(config)?;
+    if !config.http.is_empty() {
+        crate::commands::run::parse_address(&config.http)?;
+    }
     match config.store.split_once(':') {
         Some(("scylla" | "cassandra", _)) => connectors::CqlStore::check_address(&config.store)?,
         Some(("sqlite", path)) if !path.is_empty() => {}
@@ -94,6 +97,12 @@ fn check(config: &Config) -> anyhow::Result<()> {
         _ => return Err(wrong("store", &config.store, "sqlite:PATH, scylla://HOST/KEYSPACE, null").into()),
     }
     Ok(udfs::check_catalogue(model::Catalogue::builtin())?)
+}
+
+/// Settings as TOML, with secrets masked.
+pub fn masked(mut table: Table) -> String {
+    mask(&mut table);
+    toml::to_string(&table).unwrap_or_else(|error| format!("# could not be written: {error}\n"))
 }
 
 /// What stands for a secret.

@@ -1,7 +1,7 @@
 //! `dead-letters`: messages that could not be used, with their reason; `replay` sends them again. Rows that the store's servers
 //! refused are listed, too.
 
-mod replay;
+pub mod replay;
 
 use std::collections::BTreeMap;
 use std::io::{BufWriter, Write as _};

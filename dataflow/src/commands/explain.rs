@@ -1,6 +1,6 @@
 //! `explain`: one state, what each method made of it, and the numbers to redo that by hand.
 
-mod earlier;
+pub mod earlier;
 mod page;
 mod peers;
 mod plot;
@@ -65,21 +65,21 @@ pub(super) struct Series {
 }
 
 /// All that there is to say.
-pub(super) struct Explained {
-    pub state: State,
+pub struct Explained {
+    pub(super) state: State,
     /// Incidents that last through the state, the worst first.
-    pub incidents: Vec<Stored>,
+    pub(super) incidents: Vec<Stored>,
     /// Earlier states like it.
-    pub earlier: Vec<Earlier>,
-    pub series: Vec<Series>,
+    pub(super) earlier: Vec<Earlier>,
+    pub(super) series: Vec<Series>,
     /// Time that the series cover.
-    pub from_ms: i64,
-    pub to_ms: i64,
+    pub(super) from_ms: i64,
+    pub(super) to_ms: i64,
     /// Weights of the methods in the consensus.
-    pub weights: [f64; 4],
+    pub(super) weights: [f64; 4],
     /// How metrics stand to the device's peers: those of the state, and those of the worst incident at its peak.
-    pub compared: Vec<Compared>,
-    pub compared_at_peak: Vec<Compared>,
+    pub(super) compared: Vec<Compared>,
+    pub(super) compared_at_peak: Vec<Compared>,
 }
 
 /// Metrics shown over time, unless more are asked for.
@@ -97,12 +97,30 @@ pub fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
     let at_ms = parse_time(&arguments.at, Some(newest_ms))?;
     let around_ms = parse_duration("--around", &arguments.around)?;
     let width_ms = window_ms(store.as_mut())?;
-    let mut incidents = incidents::read(store.as_mut(), Some(&arguments.device))?;
+    let explained = answer(store.as_mut(), (&arguments.device, at_ms, width_ms), around_ms, &arguments.metric)?;
+    let text =
+        if arguments.json { json_pretty(&explained.to_json()) + "\n" } else { page::text(&explained, is_colourful()) };
+    std::io::stdout().lock().write_all(text.as_bytes()).context("could not write to stdout")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Explains the state of a device at a time, where windows have a width, with the course of metrics around it: those that are
+/// asked for, and then what the incident and the findings are about.
+///
+/// # Errors
+/// [`WrongUse`] if there is no such state or metric; otherwise if the store fails.
+pub fn answer(
+    store: &mut dyn Store,
+    (device, at_ms, width_ms): (&str, i64, i64),
+    around_ms: i64,
+    metrics: &[String],
+) -> anyhow::Result<Explained> {
+    let mut incidents = incidents::read(store, Some(device))?;
     let all = incidents.clone();
     incidents.retain(|incident| incident.start_ms < at_ms + width_ms && incident.end_ms > at_ms);
     incidents.sort_by_key(|incident| std::cmp::Reverse(incident.severity));
-    let Some(state) = state_at(store.as_mut(), &arguments.device, at_ms, width_ms)? else {
-        bail!(WrongUse(no_state(store.as_mut(), &arguments.device, at_ms, &incidents)?));
+    let Some(state) = state_at(store, device, at_ms, width_ms)? else {
+        bail!(WrongUse(no_state(store, device, at_ms, &incidents)?));
     };
     let (mut from_ms, mut to_ms) = (state.start_ms, state.start_ms + width_ms);
     if let Some(incident) = incidents.first() {
@@ -113,9 +131,9 @@ pub fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
         from_ms = from_ms.max(state.start_ms - LONGEST_MS / 2);
         to_ms = to_ms.min(from_ms + LONGEST_MS);
     }
-    let metrics = metrics_to_show(&state, &incidents, &arguments.metric)?;
-    let earlier = earlier::find(store.as_mut(), &state, &all)?;
-    let series = read_series(store.as_mut(), &state, &metrics, (from_ms, to_ms))?;
+    let metrics = metrics_to_show(&state, &incidents, metrics)?;
+    let earlier = earlier::find(store, &state, &all, earlier::SHOWN)?;
+    let series = read_series(store, &state, &metrics, (from_ms, to_ms))?;
     // A store keeps only a hash of the thresholds; where the weights were others, the page says so.
     let weights = crate::config::load(None, std::env::vars(), &[])
         .map_err(|error| WrongUse(format!("{error:#}")))?
@@ -123,15 +141,10 @@ pub fn run(arguments: &ExplainArguments) -> anyhow::Result<ExitCode> {
         .weights;
     let compared = peers::of_state(&state);
     let compared_at_peak = match incidents.first() {
-        Some(incident) => peers::at_peak(store.as_mut(), incident, width_ms)?,
+        Some(incident) => peers::at_peak(store, incident, width_ms)?,
         None => Vec::new(),
     };
-    let explained =
-        Explained { state, incidents, earlier, series, from_ms, to_ms, weights, compared, compared_at_peak };
-    let text =
-        if arguments.json { json_pretty(&explained.to_json()) + "\n" } else { page::text(&explained, is_colourful()) };
-    std::io::stdout().lock().write_all(text.as_bytes()).context("could not write to stdout")?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Explained { state, incidents, earlier, series, from_ms, to_ms, weights, compared, compared_at_peak })
 }
 
 /// Says which states are near, and whether an incident explains that there is none.
@@ -192,33 +205,24 @@ fn read_series(
         return Ok(series);
     }
     let of_derived = metrics.iter().any(|metric| !state.metrics.contains_key(metric));
-    let mut day_ms = from_ms.div_euclid(86_400_000) * 86_400_000;
-    while day_ms < to_ms {
-        let day = [key(&state.device_id), Value::Text(date_of(day_ms))];
-        scan(store, TableId::DeviceStateSnapshots, &day, |row| {
-            let start_ms = row.value("snapshot_time").as_int().unwrap_or_default();
-            if start_ms >= to_ms {
-                return Ok(std::ops::ControlFlow::Break(()));
+    connectors::scan_days(store, TableId::DeviceStateSnapshots, &state.device_id, from_ms..to_ms, &mut |row| {
+        let start_ms = row.value("snapshot_time").as_int().unwrap_or_default();
+        if let Value::Map(means) = row.value("metrics") {
+            let derived = if of_derived { state::derived_of_means(&state.device_type, means) } else { BTreeMap::new() };
+            for series in &mut series {
+                let value = means.get(&series.metric).or_else(|| derived.get(&series.metric));
+                series.points.extend(value.map(|value| (start_ms, *value)));
             }
-            if let Value::Map(means) = row.value("metrics")
-                && start_ms >= from_ms
-            {
-                let derived =
-                    if of_derived { state::derived_of_means(&state.device_type, means) } else { BTreeMap::new() };
-                for series in &mut series {
-                    let value = means.get(&series.metric).or_else(|| derived.get(&series.metric));
-                    series.points.extend(value.map(|value| (start_ms, *value)));
-                }
-            }
-            Ok(std::ops::ControlFlow::Continue(()))
-        })?;
-        day_ms += 86_400_000;
-    }
+        }
+        std::ops::ControlFlow::Continue(())
+    })
+    .context("could not read table \"device_state_snapshots\"")?;
     Ok(series)
 }
 
 impl Explained {
-    fn to_json(&self) -> serde_json::Value {
+    /// As people's programs read it.
+    pub fn to_json(&self) -> serde_json::Value {
         let state = &self.state;
         let metrics: serde_json::Map<String, serde_json::Value> = state
             .metrics

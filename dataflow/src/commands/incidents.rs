@@ -1,6 +1,6 @@
 //! `incidents`: what was found, by start; `resolve` says what it was.
 
-mod resolve;
+pub mod resolve;
 
 use std::io::Write as _;
 use std::ops::ControlFlow;
@@ -11,9 +11,7 @@ use clap::{Args, ValueEnum};
 use connectors::Store;
 use model::recording::Label;
 use model::tables::TableId;
-use model::time::format_ms;
-use model::{Contribution, Method, Row, Severity, Value};
-use serde_json::json;
+use model::{Severity, Value};
 
 use crate::commands::WrongUse;
 use crate::commands::common::{
@@ -77,46 +75,7 @@ pub enum Least {
     Critical,
 }
 
-/// An incident as the store has it.
-#[derive(Clone, Debug)]
-pub struct Stored {
-    /// `anomaly_id`.
-    pub id: String,
-    /// Which device.
-    pub device_id: String,
-    /// Its type.
-    pub device_type: String,
-    /// `anomaly` and the like.
-    pub kind: String,
-    /// The highest severity.
-    pub severity: Severity,
-    /// Still lasting.
-    pub open: bool,
-    /// Start of the first anomalous window.
-    pub start_ms: i64,
-    /// End of the last one.
-    pub end_ms: i64,
-    /// When it was known.
-    pub detected_ms: i64,
-    /// Window of the peak.
-    pub peak_ms: i64,
-    /// Score of the peak.
-    pub peak_score: f64,
-    /// Methods that agreed.
-    pub methods: Vec<Method>,
-    /// Strongest first.
-    pub contributions: Vec<Contribution>,
-    /// Earlier states like the peak: time and cosine.
-    pub similar: Vec<(String, f64)>,
-    /// One line for a person.
-    pub summary: String,
-    /// `open`, or what people made of it.
-    pub resolution: String,
-    /// In their words.
-    pub note: Option<String>,
-    /// They said so, and the job has not taken it up yet.
-    pub asked: bool,
-}
+pub use model::StoredIncident as Stored;
 
 /// How long after its end a fault may still be what an incident is about: the equipment has to recover.
 pub const RECOVERY_MS: i64 = 3_600_000;
@@ -130,96 +89,34 @@ pub fn is_about(label: &Label, device_id: &str, (start_ms, end_ms): (i64, i64), 
         && start_ms < label.end_ms + RECOVERY_MS
 }
 
-impl Stored {
+/// What the commands make of an incident of the store.
+pub trait Told {
     /// Whether it is about a labelled fault.
-    pub fn belongs_to(&self, label: &Label) -> bool {
+    fn belongs_to(&self, label: &Label) -> bool;
+    /// The strongest metric with what was seen and expected.
+    fn reason(&self) -> String;
+    /// What people made of it, empty where nobody said.
+    fn said(&self) -> String;
+}
+
+impl Told for Stored {
+    fn belongs_to(&self, label: &Label) -> bool {
         is_about(label, &self.device_id, (self.start_ms, self.end_ms), self.detected_ms)
     }
 
-    /// Reads a row of `anomaly_events`; `None`: it is none.
-    pub fn of_row(row: &Row) -> Option<Stored> {
-        let text = |column| row.value(column).as_text().map(str::to_owned);
-        let severity = text("severity")?;
-        let flags =
-            ["path1_rules_triggered", "statistics_triggered", "path2_fingerprint_triggered", "path3_vector_triggered"];
-        let agreed = Method::ALL.into_iter().zip(flags).filter(|(_, flag)| *row.value(flag) == Value::Bool(true));
-        let similar = match (row.value("similar_times"), row.value("similar_scores")) {
-            (Value::Texts(times), Value::Doubles(scores)) => {
-                times.iter().cloned().zip(scores.iter().copied()).collect()
-            }
-            _ => Vec::new(),
-        };
-        let Value::Uuid(id) = row.value("anomaly_id") else { return None };
-        Some(Stored {
-            id: uuid::Uuid::from_bytes(*id).to_string(),
-            device_id: text("device_id")?,
-            device_type: text("device_type").unwrap_or_default(),
-            kind: text("anomaly_type")?,
-            severity: [Severity::Info, Severity::Warning, Severity::Critical]
-                .into_iter()
-                .find(|known| known.name() == severity)?,
-            open: text("status")? == "open",
-            start_ms: row.value("started_at").as_int()?,
-            end_ms: row.value("ended_at").as_int()?,
-            detected_ms: row.value("detected_at").as_int()?,
-            peak_ms: row.value("snapshot_time").as_int()?,
-            peak_score: row.value("anomaly_score").as_double()?,
-            methods: agreed.map(|(method, _)| method).collect(),
-            contributions: serde_json::from_str(row.value("contributions").as_text()?).ok()?,
-            similar,
-            summary: text("detection_details").unwrap_or_default(),
-            resolution: text("resolution_status").unwrap_or_default(),
-            note: text("notes"),
-            asked: false,
-        })
-    }
-
-    /// As people's programs read it.
-    pub fn to_json(&self) -> serde_json::Value {
-        json!({
-            "id": self.id,
-            "device_id": self.device_id,
-            "device_type": self.device_type,
-            "kind": self.kind,
-            "severity": self.severity.name(),
-            "status": if self.open { "open" } else { "closed" },
-            "start": format_ms(self.start_ms),
-            "end": format_ms(self.end_ms),
-            "duration_ms": self.end_ms - self.start_ms,
-            "detected_at": format_ms(self.detected_ms),
-            "peak_at": format_ms(self.peak_ms),
-            "peak_score": self.peak_score,
-            "methods": self.methods.iter().map(|method| method.name()).collect::<Vec<_>>(),
-            "contributions": self.contributions,
-            "similar": self.similar.iter()
-                .map(|(at, cosine)| json!({"at": at, "similarity": cosine})).collect::<Vec<_>>(),
-            "summary": self.summary,
-            "resolution": self.resolution,
-            "resolution_asked": self.asked,
-            "note": self.note,
-        })
-    }
-
-    /// The strongest metric with what was seen and expected.
-    pub fn reason(&self) -> String {
+    fn reason(&self) -> String {
         let Some(part) = self.contributions.first() else { return String::new() };
         let expected = part.expected.map(|expected| format!(", expected {}", number(expected))).unwrap_or_default();
         let unit = if part.unit.is_empty() { String::new() } else { format!(" {}", printable(&part.unit)) };
         format!("{} {}{unit}{expected}", printable(&part.metric), number(part.observed))
     }
 
-    /// What people made of it, empty where nobody said.
-    pub fn said(&self) -> String {
+    fn said(&self) -> String {
         if self.resolution == "open" || self.resolution.is_empty() {
             return String::new();
         }
         let note = self.note.as_deref().map(|note| format!(": {}", printable(note))).unwrap_or_default();
         format!("{}{}{note}", printable(&self.resolution), if self.asked { " (asked for)" } else { "" })
-    }
-
-    /// Short names of the methods that agreed.
-    pub fn method_names(&self) -> String {
-        self.methods.iter().map(|method| method.name()).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -96,21 +96,6 @@ fn announce(arguments: &AddArguments) -> anyhow::Result<ExitCode> {
         }
     }
     let (from_ms, to_ms) = (parse_time(&arguments.from, newest_ms)?, parse_time(&arguments.to, newest_ms)?);
-    if to_ms <= from_ms {
-        bail!(WrongUse(format!(
-            "maintenance ends at {}, which is not after its beginning at {}",
-            format_ms(to_ms),
-            format_ms(from_ms)
-        )));
-    }
-    let judged_ms = super::ask::judged_ms(store.as_mut())?;
-    if to_ms <= judged_ms {
-        bail!(WrongUse(format!(
-            "all windows up to {} may be judged already: maintenance until {} would change nothing; `dataflow incidents resolve` says what was maintenance",
-            format_ms(judged_ms),
-            format_ms(to_ms)
-        )));
-    }
     let maintenance = Maintenance {
         device_id: arguments.device.clone(),
         building_id: arguments.building.clone(),
@@ -118,7 +103,7 @@ fn announce(arguments: &AddArguments) -> anyhow::Result<ExitCode> {
         to_ms,
         note: arguments.note.clone(),
     };
-    let asked = super::ask::ask(store.as_mut(), Ask::Maintenance(maintenance.clone()))?;
+    let (asked, judged_ms) = say(store.as_mut(), &maintenance)?;
     let mut out = std::io::stdout().lock();
     if arguments.json {
         writeln!(out, "{}", to_json(&asked, &maintenance)).context("could not write to stdout")?;
@@ -133,6 +118,30 @@ fn announce(arguments: &AddArguments) -> anyhow::Result<ExitCode> {
     };
     writeln!(out, "{text}{begins}").context("could not write to stdout")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Announces work; gives the control, and up to where windows may be judged already.
+///
+/// # Errors
+/// [`WrongUse`] for what can't be meant or would change nothing; otherwise if the store fails.
+pub fn say(store: &mut dyn Store, maintenance: &Maintenance) -> anyhow::Result<(Placed, i64)> {
+    let Maintenance { from_ms, to_ms, .. } = *maintenance;
+    if to_ms <= from_ms {
+        bail!(WrongUse(format!(
+            "maintenance ends at {}, which is not after its beginning at {}",
+            format_ms(to_ms),
+            format_ms(from_ms)
+        )));
+    }
+    let judged_ms = super::ask::judged_ms(store)?;
+    if to_ms <= judged_ms {
+        bail!(WrongUse(format!(
+            "all windows up to {} may be judged already: maintenance until {} would change nothing; `dataflow incidents resolve` says what was maintenance",
+            format_ms(judged_ms),
+            format_ms(to_ms)
+        )));
+    }
+    Ok((super::ask::ask(store, Ask::Maintenance(maintenance.clone()))?, judged_ms))
 }
 
 fn check_building(store: &mut dyn Store, building: &str) -> anyhow::Result<()> {
@@ -168,7 +177,11 @@ fn to_json(placed: &Placed, maintenance: &Maintenance) -> serde_json::Value {
     })
 }
 
-fn all(store: &mut dyn Store) -> anyhow::Result<Vec<(Placed, Maintenance)>> {
+/// All announced work by its beginning.
+///
+/// # Errors
+/// If the store fails.
+pub fn all(store: &mut dyn Store) -> anyhow::Result<Vec<(Placed, Maintenance)>> {
     let controls = read(store)?;
     let of = |placed: Placed| match placed.ask.clone() {
         Ask::Maintenance(maintenance) => Some((placed, maintenance)),

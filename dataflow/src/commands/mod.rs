@@ -7,6 +7,7 @@ pub mod common;
 pub mod completions;
 pub mod config;
 pub mod convert;
+pub mod dashboard;
 pub mod dead_letters;
 pub mod doctor;
 pub mod evaluate;

@@ -1,6 +1,8 @@
 //! `run`: the job itself, with progress while it works and a summary when it is done.
 
+mod arguments;
 mod embedding;
+pub mod http;
 mod processes;
 mod source;
 mod summary;
@@ -8,21 +10,20 @@ mod usage;
 mod watcher;
 
 use std::io::IsTerminal as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use clap::Args;
 use connectors::{LeaseOwner, Source, Store, mask_address};
 use model::tables::TableId;
 
 use crate::clock;
 use crate::commands::WrongUse;
-use crate::commands::common::{ask, set_flags, thousands};
-use crate::config::{self, Config};
+use crate::commands::common::{ask, thousands};
+use crate::config::Config;
 use crate::delays::DelayMeter;
 use crate::faults::Faults;
 use crate::job::{JobConfig, Status};
@@ -30,7 +31,9 @@ use crate::outlets::{AnomalyTopic, DeadLetterTopic, Outlet};
 use crate::progress::Progress;
 use crate::run::Outcome;
 
+pub use arguments::RunArguments;
 pub use embedding::{Embedder, embedder};
+pub use http::parse_address;
 pub use source::{labels_of, open as open_source, topic_url};
 pub use usage::{cpu_seconds, peak_rss_bytes};
 pub use watcher::Watcher;
@@ -46,161 +49,6 @@ pub const EXAMPLES: &str = "Examples:
 /// Beyond this a typing error is more likely than a machine with so many cores.
 const MOST_WORKERS: usize = 256;
 
-/// Arguments of the job. Every setting is a flag, too; `--set` reaches those of a section.
-#[derive(Args, Clone, Debug)]
-pub struct RunArguments {
-    /// Worker threads of each process
-    #[arg(short, long, default_value_t = 1, value_name = "N")]
-    pub workers: usize,
-    /// Processes; without -p this one starts the others
-    #[arg(short = 'n', long, default_value_t = 1, value_name = "N")]
-    pub processes: usize,
-    /// Which of the processes this one is, from 0
-    #[arg(short = 'p', long, value_name = "I")]
-    pub process: Option<usize>,
-    /// File with host:port of every process, one a line
-    #[arg(long, value_name = "FILE")]
-    pub hostfile: Option<PathBuf>,
-    /// Configuration file (TOML)
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Where messages come from: scenario:NAME, file:PATH or kafka://HOST:PORT/TOPIC
-    #[arg(long, value_name = "URL")]
-    pub source: Option<String>,
-    /// Where results go: sqlite:PATH, scylla://HOST:PORT/KEYSPACE or null
-    #[arg(long, value_name = "URL")]
-    pub store: Option<String>,
-    /// What makes vectors of states: projection, ollama://HOST:PORT/MODEL or none
-    #[arg(long, value_name = "URL")]
-    pub embedder: Option<String>,
-    /// Forget what the store holds and begin at the beginning
-    #[arg(long)]
-    pub fresh: bool,
-    /// Do not ask before results are forgotten
-    #[arg(long)]
-    pub yes: bool,
-    /// One JSON object on stdout at the end, no progress
-    #[arg(long)]
-    pub json: bool,
-    /// How log lines on stderr look
-    #[arg(long, value_name = "FORMAT", value_parser = ["text", "json"], default_value = "text")]
-    pub log_format: String,
-    /// Width of the windows, such as 60s
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub window: Option<String>,
-    /// How far the watermark stays behind a partition's newest reading
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub lateness: Option<String>,
-    /// Event times further beyond the broker's are dead letters
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub max_future: Option<String>,
-    /// Event times further before the broker's are dead letters
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub max_age: Option<String>,
-    /// What a late reading does to the state of its window: keep or correct
-    #[arg(long, value_name = "WHAT", help_heading = "Settings")]
-    pub late: Option<String>,
-    /// How long after its window a late reading still corrects
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub correct_within: Option<String>,
-    /// Where a live topic is begun at the first start: earliest, latest or a time
-    #[arg(long, value_name = "WHERE", help_heading = "Settings")]
-    pub from: Option<String>,
-    /// Go on where messages of a live topic are gone before they were read
-    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_name = "BOOL", help_heading = "Settings")]
-    pub accept_loss: Option<String>,
-    /// End when all partitions of a live topic have been idle for so long
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub until_idle: Option<String>,
-    /// How often a live topic is asked for new partitions
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub partition_refresh: Option<String>,
-    /// Consumer group that is told how far the job is
-    #[arg(long, value_name = "NAME", help_heading = "Settings")]
-    pub group: Option<String>,
-    /// Topic for messages that can't be used
-    #[arg(long, value_name = "TOPIC", help_heading = "Settings")]
-    pub dead_letter_topic: Option<String>,
-    /// Topic for the transitions of incidents
-    #[arg(long, value_name = "TOPIC", help_heading = "Settings")]
-    pub anomaly_topic: Option<String>,
-    /// After so long without anything a live partition stops holding the others up
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub idle: Option<String>,
-    /// Longest message in bytes
-    #[arg(long, value_name = "BYTES", help_heading = "Settings")]
-    pub max_message_bytes: Option<String>,
-    /// Most devices a partition
-    #[arg(long, value_name = "N", help_heading = "Settings")]
-    pub max_devices: Option<String>,
-    /// Most metrics a device
-    #[arg(long, value_name = "N", help_heading = "Settings")]
-    pub max_metrics: Option<String>,
-    /// Wall time between checkpoints
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub checkpoint_interval: Option<String>,
-    /// How long a job that is asked to stop may take to come to rest
-    #[arg(long, value_name = "DURATION", help_heading = "Settings")]
-    pub drain_timeout: Option<String>,
-    /// Windows under way between reading and the store
-    #[arg(long, value_name = "N", help_heading = "Settings")]
-    pub ahead_windows: Option<String>,
-    /// Rows under way between reading and the store
-    #[arg(long, value_name = "N", help_heading = "Settings")]
-    pub ahead_rows: Option<String>,
-    /// What stands for a metric in the metrics map: mean or last
-    #[arg(long, value_name = "WHICH", help_heading = "Settings")]
-    pub aggregate: Option<String>,
-    /// Any other setting, such as detectors.warm_up_windows=120
-    #[arg(long, value_name = "KEY=VALUE", help_heading = "Settings")]
-    pub set: Vec<String>,
-    /// host:port of every process, separated by commas; given by the process that started this one
-    #[arg(long, hide = true, value_delimiter = ',')]
-    pub addresses: Vec<String>,
-}
-
-impl RunArguments {
-    /// Defaults, file, environment and flags joined.
-    ///
-    /// # Errors
-    /// [`WrongUse`] with the place and the key.
-    pub fn load_config(&self) -> anyhow::Result<Config> {
-        let mut flags: Vec<(String, String)> = [
-            ("source", &self.source),
-            ("store", &self.store),
-            ("embedder", &self.embedder),
-            ("window", &self.window),
-            ("lateness", &self.lateness),
-            ("max_future", &self.max_future),
-            ("max_age", &self.max_age),
-            ("late", &self.late),
-            ("correct_within", &self.correct_within),
-            ("from", &self.from),
-            ("accept_loss", &self.accept_loss),
-            ("until_idle", &self.until_idle),
-            ("partition_refresh", &self.partition_refresh),
-            ("group", &self.group),
-            ("dead_letter_topic", &self.dead_letter_topic),
-            ("anomaly_topic", &self.anomaly_topic),
-            ("idle", &self.idle),
-            ("max_message_bytes", &self.max_message_bytes),
-            ("max_devices", &self.max_devices),
-            ("max_metrics", &self.max_metrics),
-            ("checkpoint_interval", &self.checkpoint_interval),
-            ("drain_timeout", &self.drain_timeout),
-            ("ahead_windows", &self.ahead_windows),
-            ("ahead_rows", &self.ahead_rows),
-            ("aggregate", &self.aggregate),
-        ]
-        .into_iter()
-        .filter_map(|(key, value)| value.clone().map(|value| (key.to_owned(), value)))
-        .collect();
-        flags.extend(set_flags(&self.set)?);
-        config::load(self.config.as_deref(), std::env::vars(), &flags)
-            .map_err(|error| WrongUse(format!("{error:#}")).into())
-    }
-}
-
 /// Runs the job and prints how it went.
 ///
 /// # Errors
@@ -213,7 +61,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
     if arguments.workers > MOST_WORKERS {
         bail!(WrongUse(format!("-w {} is more than {MOST_WORKERS} workers", arguments.workers)));
     }
-    let config = arguments.load_config()?;
+    let (config, written) = arguments.load_as_written()?;
     if arguments.fresh && arguments.process.unwrap_or(0) == 0 && !may_forget(&config.store, arguments.yes)? {
         return Ok(ExitCode::FAILURE);
     }
@@ -243,6 +91,12 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         let delays = Arc::clone(&progress.delays);
         outlets.push(Box::new(DelayMeter::new(delays, config.job.window_ms, config.job.lateness_ms)));
     }
+    // Before anything is read: a port that is taken is said at once.
+    let served = match workers.process {
+        0 => http::start(&config, written, &source, &workers, &progress, &stop, embedding.texts.clone())?,
+        _ => None,
+    };
+    outlets.extend(served.iter().map(http::Served::outlet));
     let watcher = show.then(|| Watcher::start(Arc::clone(&progress), Arc::clone(&source.source)));
     let cpu_before = cpu_seconds();
     let result = crate::run::run_telling(&job, &workers, store, outlets, &stop, &progress);
@@ -270,6 +124,9 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         print!("{report}");
     }
     release(&mut outcome)?;
+    if let Some(served) = served {
+        served.finish(outcome.manifest.as_ref(), arguments.http.is_some(), &stop);
+    }
     Ok(if report.is_consistent() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -351,7 +208,7 @@ fn open_store(url: &str, fresh: bool) -> anyhow::Result<Box<dyn Store>> {
 }
 
 /// The first signal asks for an orderly end, the second ends at once; nothing is lost either way.
-fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
+pub(super) fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM] {
         // Registered first, so that it sees the flag as the first signal left it.
@@ -362,7 +219,7 @@ fn stop_on_signals() -> anyhow::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-fn start_logging(format: &str) {
+pub(super) fn start_logging(format: &str) {
     // Of each answer the driver passes on the server's remarks, such as how many tombstones a page held.
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| "info,scylla=warn,scylla::network::connection=error".into());

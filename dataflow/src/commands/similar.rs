@@ -89,11 +89,7 @@ pub fn run(arguments: &SimilarArguments) -> anyhow::Result<ExitCode> {
         bail!(WrongUse(format!("device {:?} has no state at {}", arguments.device, format_ms(at_ms))));
     };
     let Some(query) = Query::of(store, &state)? else {
-        let why = match &state.embedding_pending {
-            Some(reason) => format!("has no vector yet ({reason}): `dataflow store backfill-embeddings` makes it"),
-            None => "has no vector: the device was still warming up, or the run had no embedder".to_owned(),
-        };
-        bail!(WrongUse(format!("state of {} {why}", short_time(state.start_ms))));
+        bail!(WrongUse(no_vector(&state)));
     };
     let own = around(&incidents::read(store, Some(&state.device_id))?, &state, apart_ms);
     let among = if arguments.any_device { Among::All } else { Among::Device };
@@ -112,6 +108,15 @@ pub fn run(arguments: &SimilarArguments) -> anyhow::Result<ExitCode> {
     };
     std::io::stdout().lock().write_all(text.as_bytes()).context("could not write to stdout")?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Why a state has no vector.
+pub fn no_vector(state: &State) -> String {
+    let why = match &state.embedding_pending {
+        Some(reason) => format!("has no vector yet ({reason}): `dataflow store backfill-embeddings` makes it"),
+        None => "has no vector: the device was still warming up, or the run had no embedder".to_owned(),
+    };
+    format!("state of {} {why}", short_time(state.start_ms))
 }
 
 /// The metrics that are furthest apart, measured in the device's own deviations where those are known.

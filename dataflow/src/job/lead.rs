@@ -12,6 +12,7 @@ use crate::Input;
 use crate::checkpoint::{Manifest, Position, WorkerPart, assemble};
 use crate::operators::{Announced, Order};
 use crate::queue::Work;
+use crate::status::CheckpointStand;
 
 /// What only worker 0 keeps.
 pub(super) struct Lead {
@@ -48,12 +49,14 @@ pub(super) struct Joining {
     pub(super) parts: Vec<WorkerPart>,
     pub(super) ticket: Option<u64>,
     pub(super) submitted_ms: i64,
+    /// Size of manifest and parts.
+    pub(super) bytes: u64,
     pub(super) manifest: Option<Manifest>,
 }
 
 impl Joining {
     fn new(boundary_ms: i64, last: bool) -> Self {
-        Joining { boundary_ms, last, parts: Vec::new(), ticket: None, submitted_ms: 0, manifest: None }
+        Joining { boundary_ms, last, parts: Vec::new(), ticket: None, submitted_ms: 0, bytes: 0, manifest: None }
     }
 }
 
@@ -79,6 +82,7 @@ impl Job {
                 }
                 Up::Stop => lead.stopping = true,
                 Up::Watermarks(report) => {
+                    super::publish::publish_report(&self.progress.status, self.threads, &report);
                     lead.reports.insert(report.worker, report);
                 }
             }
@@ -154,6 +158,8 @@ impl Job {
                 }
                 let (manifest, checkpoint) =
                     assemble(lead.next_id, cut.parts.clone(), at_end, lead.source.clone(), lead.meaning.clone());
+                let parts = checkpoint.parts.iter().map(|(_, part)| part.len()).sum::<usize>();
+                cut.bytes = (checkpoint.manifest.len() + parts) as u64;
                 // A full queue: tried again at the next step.
                 if let Ok(ticket) = writer.submit(Work::Checkpoint(Box::new(checkpoint))) {
                     cut.ticket = Some(ticket);
@@ -169,6 +175,16 @@ impl Job {
                 lead.taken += 1;
                 lead.boundary_ms = cut.boundary_ms;
                 lead.manifest = cut.manifest;
+                if let Some(manifest) = lead.manifest.as_ref().filter(|_| self.progress.status.is_watched()) {
+                    self.progress.status.publish_checkpoint(CheckpointStand {
+                        id: lead.next_id - 1,
+                        boundary_ms: cut.boundary_ms,
+                        bytes: cut.bytes,
+                        took_ms: now_ms - cut.submitted_ms,
+                        at: std::time::Instant::now(),
+                        totals: manifest.totals,
+                    });
+                }
                 if let (Some(live), Some(manifest)) = (self.source.live(), &lead.manifest) {
                     let position = |position: &Position| (position.partition, position.offset);
                     live.commit(&manifest.positions.iter().map(position).collect::<Vec<_>>());

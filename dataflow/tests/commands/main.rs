@@ -8,6 +8,7 @@ mod making;
 mod people;
 mod reading;
 mod redo;
+mod serving;
 mod store;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::compare::Run;
 use crate::commands::common::{printable, short_duration, short_time, table, table_text};
-use crate::commands::incidents::Stored;
+use crate::commands::incidents::{Stored, Told as _};
 
 /// A fault, and the incident of each run that a technician would have seen first.
 struct Found<'a> {

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::compare::{Change, Known, Outcome, SEVERITIES};
 use super::report::{Difference, Report};
 use crate::commands::common::{printable, short_duration, short_time, table, table_text, thousands};
+use crate::commands::incidents::Told as _;
 
 /// Lines of a table that are shown; the rest is counted.
 const SHOWN: usize = 100;

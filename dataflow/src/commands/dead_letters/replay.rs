@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
-use connectors::{KafkaProducer, refused};
+use connectors::{KafkaProducer, KafkaSettings, refused};
 use model::Value;
 use model::tables::TableId;
 use serde_json::json;
@@ -16,11 +16,7 @@ use crate::commands::WrongUse;
 use crate::commands::common::{json_text, scan, thousands};
 
 pub(super) fn run(arguments: &DeadLettersArguments, to: &str) -> anyhow::Result<ExitCode> {
-    let settings = arguments.layers.load()?.kafka();
-    let producer = KafkaProducer::open(to, &settings).map_err(|error| WrongUse(error.to_string()))?;
-    if producer.partitions()?.is_none() {
-        bail!(WrongUse(format!("topic {:?} does not exist; nothing was sent", producer.topic())));
-    }
+    let producer = open(to, &arguments.layers.load()?.kafka())?;
     let sent = match &arguments.edit {
         Some(path) => send_lines(&producer, path)?,
         None => send_stored(&producer, arguments)?,
@@ -31,6 +27,25 @@ pub(super) fn run(arguments: &DeadLettersArguments, to: &str) -> anyhow::Result<
         false => println!("{} messages sent to {to}", thousands(sent)),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn open(to: &str, settings: &KafkaSettings) -> anyhow::Result<KafkaProducer> {
+    let producer = KafkaProducer::open(to, settings).map_err(|error| WrongUse(error.to_string()))?;
+    if producer.partitions()?.is_none() {
+        bail!(WrongUse(format!("topic {:?} does not exist; nothing was sent", producer.topic())));
+    }
+    Ok(producer)
+}
+
+/// Sends messages to a topic, and returns when they have arrived.
+///
+/// # Errors
+/// [`WrongUse`] if there is no such topic; otherwise if the brokers fail.
+pub fn send_all(to: &str, settings: &KafkaSettings, messages: &[Vec<u8>]) -> anyhow::Result<u64> {
+    let producer = open(to, settings)?;
+    messages.iter().try_for_each(|bytes| send(&producer, bytes))?;
+    producer.flush()?;
+    Ok(messages.len() as u64)
 }
 
 fn send_stored(producer: &KafkaProducer, arguments: &DeadLettersArguments) -> anyhow::Result<u64> {

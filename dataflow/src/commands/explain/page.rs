@@ -7,7 +7,7 @@ use model::{Finding, Method, Severity, Verdict};
 use super::plot::Axis;
 use super::{Explained, peers, votes};
 use crate::commands::common::{number, printable, short_duration, short_time, table, table_text, thousands, unit_of};
-use crate::commands::incidents::Stored;
+use crate::commands::incidents::{Stored, Told as _};
 
 /// Writes it; `bold` headings are for a terminal.
 pub(super) fn text(explained: &Explained, bold: bool) -> String {

@@ -10,7 +10,7 @@ use crate::commands::incidents::Stored;
 
 /// What a state compares.
 pub(super) fn of_state(state: &State) -> Vec<Compared> {
-    state.verdicts.iter().flat_map(|verdict| verdict.compared.iter().cloned()).collect()
+    state.compared().cloned().collect()
 }
 
 /// What the state at an incident's peak compares, of the metrics that contribute.

@@ -1,46 +1,26 @@
-//! A state as the store has it.
+//! A state as the store has it, with what follows from it.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
+use std::ops::Deref;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use connectors::Store;
-use model::tables::TableId;
-use model::time::date_of;
-use model::{Aggregate, Catalogue, Row, Value, Verdict};
-
-use crate::commands::common::{key, scan};
+use model::{Aggregate, Catalogue, StoredState};
 
 /// A state with what the methods said of it.
+#[derive(Clone, Debug)]
 pub struct State {
-    /// Which device.
-    pub device_id: String,
-    /// Its type.
-    pub device_type: String,
-    /// Where it is.
-    pub location: Option<String>,
-    /// Which building.
-    pub building_id: Option<String>,
-    /// Window start.
-    pub start_ms: i64,
-    /// Window width.
-    pub width_ms: i64,
-    /// Readings in the window.
-    pub readings: i64,
-    /// Consensus; `None`: normal.
-    pub severity: Option<String>,
-    /// Consensus score.
-    pub score: f64,
-    /// Late readings were added to the metrics after it was judged.
-    pub corrected: bool,
-    /// Metrics by name.
-    pub metrics: BTreeMap<String, Aggregate>,
-    /// What follows from them by the catalogue's formulas, by name: no row has it, so it is reckoned anew.
+    stored: StoredState,
+    /// What follows from its metrics by the catalogue's formulas, by name: no row has it, so it is reckoned anew.
     pub derived: BTreeMap<String, f64>,
-    /// One a method.
-    pub verdicts: Vec<Verdict>,
-    /// Why it has no vector yet.
-    pub embedding_pending: Option<String>,
+}
+
+impl Deref for State {
+    type Target = StoredState;
+
+    fn deref(&self) -> &StoredState {
+        &self.stored
+    }
 }
 
 /// The state of the window that holds `at_ms`.
@@ -48,68 +28,12 @@ pub struct State {
 /// # Errors
 /// If the store fails or the row is no state.
 pub fn state_at(store: &mut dyn Store, device: &str, at_ms: i64, width_ms: i64) -> anyhow::Result<Option<State>> {
-    let mut found: Option<Row> = None;
-    let mut days = vec![date_of(at_ms.saturating_sub(width_ms)), date_of(at_ms)];
-    days.dedup();
-    for day in days {
-        scan(store, TableId::DeviceStateSnapshots, &[key(device), Value::Text(day)], |row| {
-            let start_ms = row.value("snapshot_time").as_int().unwrap_or_default();
-            if start_ms > at_ms {
-                return Ok(ControlFlow::Break(()));
-            }
-            if at_ms - start_ms < width_ms {
-                found = Some(row.clone());
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-    }
-    found
-        .map(|row| {
-            State::of_row(&row, width_ms).with_context(|| {
-                format!("table \"device_state_snapshots\" holds a row that is no state: {:?}", row.key())
-            })
-        })
-        .transpose()
-}
-
-impl State {
-    fn of_row(row: &Row, width_ms: i64) -> anyhow::Result<State> {
-        let text = |column| row.value(column).as_text().map(str::to_owned);
-        let lacks = |column| anyhow!("column {column:?} is empty");
-        let map = |column| match row.value(column) {
-            Value::Map(map) => Ok(map),
-            _ => Err(lacks(column)),
-        };
-        let (means, lasts) = (map("metrics")?, map("metrics_last")?);
-        let (mins, maxs, counts) = (map("metrics_min")?, map("metrics_max")?, map("metrics_count")?);
-        let mut metrics = BTreeMap::new();
-        for (name, mean) in means {
-            let of = |map: &BTreeMap<String, f64>| map.get(name).copied().ok_or_else(|| anyhow!("{name:?} is missing"));
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count below 2^32")]
-            let count = of(counts)? as u32;
-            let aggregate = Aggregate { last: of(lasts)?, mean: *mean, min: of(mins)?, max: of(maxs)?, count };
-            metrics.insert(name.clone(), aggregate);
-        }
-        let device_type = text("device_type").unwrap_or_default();
-        let derived = derived(&device_type, &metrics);
-        let verdicts = row.value("verdicts").as_text().ok_or_else(|| lacks("verdicts"))?;
-        Ok(State {
-            device_id: text("device_id").ok_or_else(|| lacks("device_id"))?,
-            device_type,
-            location: text("location"),
-            building_id: text("building_id"),
-            start_ms: row.value("snapshot_time").as_int().ok_or_else(|| lacks("snapshot_time"))?,
-            width_ms,
-            readings: row.value("readings").as_int().unwrap_or_default(),
-            severity: text("severity"),
-            score: row.value("anomaly_score").as_double().unwrap_or_default(),
-            corrected: *row.value("corrected") == Value::Bool(true),
-            metrics,
-            derived,
-            verdicts: serde_json::from_str(verdicts).context("column \"verdicts\" is no list of verdicts")?,
-            embedding_pending: text("embedding_pending"),
-        })
-    }
+    let found = connectors::state_row_at(store, device, at_ms, width_ms)
+        .context("could not read table \"device_state_snapshots\"")?;
+    let Some(row) = found else { return Ok(None) };
+    let stored = StoredState::of_row(&row, width_ms).with_context(|| format!("could not use row {:?}", row.key()))?;
+    let derived = derived(&stored.device_type, &stored.metrics);
+    Ok(Some(State { stored, derived }))
 }
 
 /// The derived metrics of a state, without those that the device sends itself.

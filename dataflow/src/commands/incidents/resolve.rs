@@ -12,7 +12,7 @@ use super::{Stored, read};
 use crate::commands::WrongUse;
 use crate::commands::ask::ask;
 use crate::commands::common::{printable, short_time};
-use crate::controls::{ASKED_MS, Ask, Resolution, Resolve};
+use crate::controls::{ASKED_MS, Ask, Placed, Resolution, Resolve};
 
 /// Asks for it.
 ///
@@ -26,17 +26,7 @@ pub fn run(
     as_json: bool,
 ) -> anyhow::Result<ExitCode> {
     let incident = find(store, id)?;
-    let resolve = Resolve {
-        device_id: incident.device_id.clone(),
-        anomaly_id: incident.id.clone(),
-        kind: incident.kind.clone(),
-        start_ms: incident.start_ms,
-        metric: incident.contributions.first().map(|first| first.metric.clone()).unwrap_or_default(),
-        resolution,
-        note: note.map(str::to_owned),
-        step: 0,
-    };
-    let placed = ask(store, Ask::Resolve(resolve))?;
+    let placed = say(store, &incident, resolution, note)?;
     let window = (placed.window_ms != ASKED_MS).then(|| format_ms(placed.window_ms));
     let mut out = std::io::stdout().lock();
     let written = if as_json {
@@ -52,10 +42,7 @@ pub fn run(
         writeln!(out, "{said}")
     } else {
         let (device, kind) = (printable(&incident.device_id), printable(&incident.kind));
-        let when = match window {
-            Some(window) => format!("in effect from {window}"),
-            None => "a running job takes it up within seconds, else the next start does".to_owned(),
-        };
+        let when = effect(&placed);
         let (start, status) = (short_time(incident.start_ms), resolution.status());
         writeln!(out, "{device}, {kind} of {start}: {status}; {when}")
     };
@@ -63,8 +50,41 @@ pub fn run(
     Ok(ExitCode::SUCCESS)
 }
 
+/// When a control takes effect.
+pub fn effect(placed: &Placed) -> String {
+    match placed.window_ms {
+        ASKED_MS => "a running job takes it up within seconds, else the next start does".to_owned(),
+        window_ms => format!("in effect from {}", format_ms(window_ms)),
+    }
+}
+
+/// Says of an incident what it was.
+///
+/// # Errors
+/// If the store fails.
+pub fn say(
+    store: &mut dyn Store,
+    incident: &Stored,
+    resolution: Resolution,
+    note: Option<&str>,
+) -> anyhow::Result<Placed> {
+    let resolve = Resolve {
+        device_id: incident.device_id.clone(),
+        anomaly_id: incident.id.clone(),
+        kind: incident.kind.clone(),
+        start_ms: incident.start_ms,
+        metric: incident.contributions.first().map(|first| first.metric.clone()).unwrap_or_default(),
+        resolution,
+        note: note.map(str::to_owned),
+        step: 0,
+    };
+    ask(store, Ask::Resolve(resolve))
+}
 /// The incident whose id ends so.
-fn find(store: &mut dyn Store, id: &str) -> anyhow::Result<Stored> {
+///
+/// # Errors
+/// [`WrongUse`] if no incident or several have this id; otherwise if the store fails.
+pub fn find(store: &mut dyn Store, id: &str) -> anyhow::Result<Stored> {
     let mut found: Vec<Stored> = read(store, None)?.into_iter().filter(|one| one.id.ends_with(id)).collect();
     match (id.is_empty(), found.len()) {
         (false, 1) => Ok(found.remove(0)),

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::usage::{cpu_seconds, peak_rss_bytes};
 use super::{Opened, reached_end};
 use crate::commands::common::{printable, table, table_text};
-use crate::commands::incidents::{self, Stored};
+use crate::commands::incidents::{self, Stored, Told as _};
 use crate::config::Config;
 use crate::delays::Quantiles;
 use crate::embeddings::{Counts, Embeddings};

@@ -15,6 +15,8 @@ fn incident(kind: &str, minutes: std::ops::Range<i64>, methods: &[Method]) -> St
         id: "an id".to_owned(),
         device_id: "D".to_owned(),
         device_type: "pump".to_owned(),
+        location: None,
+        building_id: None,
         kind: kind.to_owned(),
         severity: Severity::Info,
         open: false,

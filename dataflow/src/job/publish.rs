@@ -1,0 +1,39 @@
+//! Publishes where a worker stands, while somebody looks.
+
+use super::{Job, LivePartition, Watermarks};
+use crate::status::{EVERY_MS, PartitionStand, Status};
+
+impl Job {
+    /// Once a second.
+    pub(super) fn publish(&mut self, now_ms: i64) {
+        let status = &self.progress.status;
+        if !status.is_watched() || self.published_ms.is_some_and(|published_ms| now_ms - published_ms < EVERY_MS) {
+            return;
+        }
+        self.published_ms = Some(now_ms);
+        let reader = self.reader.borrow();
+        let partitions = reader.partitions.iter().map(|partition| {
+            let stand = PartitionStand {
+                next_offset: partition.next_offset(),
+                watermark_ms: partition.watermark_ms,
+                idle: partition.frozen || (partition.end_reached && self.idle.quiet.is_resting(partition.number)),
+                at_end: partition.end_reached || partition.finished,
+            };
+            (partition.number, stand)
+        });
+        status.publish(self.index, self.ledger.borrow().now(), partitions);
+    }
+}
+
+/// Worker 0 was told where another worker's partitions stand. Those of its own process speak for themselves.
+pub(super) fn publish_report(status: &Status, threads: usize, report: &Watermarks) {
+    if !status.is_watched() || report.worker < threads {
+        return;
+    }
+    let stand = |partition: &LivePartition| {
+        let (next_offset, watermark_ms) = (partition.offset, partition.watermark_ms);
+        let idle = partition.frozen;
+        (partition.partition, PartitionStand { next_offset, watermark_ms, idle, at_end: idle })
+    };
+    status.publish_partitions(report.partitions.iter().map(stand));
+}
