@@ -165,7 +165,7 @@ fn a_store_is_served_as_the_commands_tell_it() {
     assert_eq!(pipeline["job"], Json::Null);
     assert!(pipeline["partitions"].as_array().unwrap().len() >= 2, "{pipeline}");
     assert_eq!(pipeline["fates"]["received"], 23_939);
-    assert!(served.get("/config").1.contains("window = \"60s\""));
+    assert!(served.get("/config").1.contains("\nwindow = \"1min\"\n"));
     assert!(served.get("/metrics").1.contains("plenum_build_info{version="));
     let (status, openapi) = served.get("/api/v1/openapi.json");
     assert!(status == 200 && openapi.contains("/api/v1/devices/{id}/series"));
