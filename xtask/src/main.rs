@@ -6,7 +6,12 @@
 //! `PLENUM_TEST_KAFKA`, `PLENUM_TEST_CASSANDRA` and `PLENUM_TEST_OLLAMA` (HOST:PORT), and stops the services after. A live
 //! test without its variable fails. Tests run side by side on one server: each has topics, a group, a keyspace of its own.
 //! For rounds on one of them: `services/services up kafka`, `eval "$(services/services env)"`, `cargo test -p connectors --test live`.
+//!
+//! **Browser tests** (`dashboard/tests/browser/`, module `browser`) drive the dashboard's pages in Chromium. For rounds on one of
+//! them: `PLENUM_DATAFLOW=target/release/dataflow PLENUM_BROWSER_TOOLS=target/tools/browser node --test FILE`; with `PLENUM_PICTURES=FOLDER`
+//! they leave screenshots.
 
+mod browser;
 mod compose;
 mod live;
 mod steps;
@@ -27,9 +32,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Every test: unit, property, scenario, walk and mutation tests, then the live ones on real services
+    /// Every test: unit, property, scenario, walk and mutation tests, the pages in a browser, then the live ones on real services
     #[command(
-        after_help = "Example: cargo xtask test --no-live -- late_readings   (what follows -- goes to the test binaries)"
+        after_help = "Example: cargo xtask test --no-live -- late_readings   (what follows -- goes to the test binaries; the browser tests are left out then)"
     )]
     Test(TestArgs),
     /// Format, lints, documentation, compose file, licences, then every test
@@ -51,6 +56,9 @@ struct LiveArgs {
     /// Leave out the live tests and start no services, for quick rounds
     #[arg(long)]
     no_live: bool,
+    /// Leave out the tests of the dashboard's pages, which need Node.js and Chromium
+    #[arg(long)]
+    no_browser: bool,
 }
 
 #[derive(Args)]
@@ -92,14 +100,17 @@ fn main() -> ExitCode {
 /// All tests behind `before`; the services start first, for they take longest.
 fn test(args: LiveArgs, before: Vec<Step>, rest: &[String]) -> Result<()> {
     let mut all = before;
+    let pages = if args.no_browser || !rest.is_empty() { Vec::new() } else { browser::steps()? };
     if args.no_live {
         all.extend(test_steps(rest));
+        all.extend(pages);
         return steps::run(all);
     }
     let services = live::Services::start()?;
     // Compiled ahead of the other tests, so that the wait for the services falls into one long build, not two.
     all.push(Step::cargo("build of the live tests", &[&LIVE[..], &["--no-run"]].concat()));
     all.extend(test_steps(rest));
+    all.extend(pages);
     all.push(services.wait());
     let folder = services.folder().to_path_buf();
     all.push(Step::cargo("live tests", &with_rest(&LIVE, rest)).env_from(move || live::addresses(&folder)));
