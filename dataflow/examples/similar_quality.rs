@@ -173,7 +173,7 @@ fn states(name: &str, bytes: &[u8], labels: &[Label]) -> anyhow::Result<Vec<Stat
     let store = MemoryStore::new();
     let job = JobConfig {
         settings: JobSettings::default(),
-        monitor: MonitorConfig::default(),
+        monitor: MonitorConfig::default().into(),
         source: Arc::new(MemorySource::from_lines(name, bytes)?),
         store_rows: true,
         raw_rows: true,
@@ -248,7 +248,7 @@ fn judge(
             peers: &[],
             peers_ms: 0,
         };
-        let judgement = monitor.observe(&job.monitor, &view);
+        let judgement = monitor.observe(&job.monitor.usual, &view);
         let (Some(words), Some(vector)) = (monitor.words(device_type, &judgement), judgement.vector) else { continue };
         if at < WARM_UP {
             continue;

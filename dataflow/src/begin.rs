@@ -168,16 +168,16 @@ mod tests {
     use std::sync::Arc;
 
     use connectors::memory::MemorySource;
-    use udfs::MonitorConfig;
 
     use super::*;
+    use crate::detectors::Detectors;
     use crate::faults::Faults;
     use crate::settings::JobSettings;
 
     fn config(accept_loss: bool) -> JobConfig {
         JobConfig {
             settings: JobSettings { accept_loss, ..JobSettings::default() },
-            monitor: MonitorConfig::default(),
+            monitor: Detectors::default(),
             source: Arc::new(MemorySource::finite("topic", BTreeMap::new())),
             store_rows: true,
             raw_rows: true,

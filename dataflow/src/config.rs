@@ -1,15 +1,19 @@
 //! Configuration: built-in defaults, then a file, then the environment, then flags.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod keys;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
 use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
-use udfs::MonitorConfig;
 
+use crate::detectors::Detectors;
 use crate::settings::{EmbeddingSettings, JobSettings};
+pub(crate) use keys::nearest;
+use keys::{check_keys, flat, name_keys};
 
 /// Everything that can be set for a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -38,7 +42,7 @@ pub struct Config {
     /// How states get vectors of texts.
     pub embedding: EmbeddingSettings,
     /// Thresholds of the detectors.
-    pub detectors: MonitorConfig,
+    pub detectors: Detectors,
 }
 
 /// A text that is not shown.
@@ -88,7 +92,7 @@ impl Default for Config {
             kafka: Properties::default(),
             job: JobSettings::default(),
             embedding: EmbeddingSettings::default(),
-            detectors: MonitorConfig::default(),
+            detectors: Detectors::default(),
         }
     }
 }
@@ -210,31 +214,26 @@ fn read_file(path: &Path) -> anyhow::Result<Layer> {
 
 fn join(layers: Vec<Layer>, environment: &BTreeMap<String, String>) -> anyhow::Result<(Config, Table)> {
     let defaults = defaults();
-    let optional = ["max_age", "until_idle"].map(str::to_owned);
-    let known: BTreeSet<String> = keys(&defaults, "").into_iter().chain(optional).collect();
-    let (mut joined, mut written) = (defaults.clone(), defaults);
+    let (mut joined, mut written) = (defaults.clone(), defaults.clone());
     for mut layer in layers {
-        if let Some(Value::Table(properties)) = layer.table.get_mut("kafka") {
-            *properties = flat(properties, "");
-        }
-        for key in keys(&layer.table, "") {
-            if !known.contains(&key) && !key.starts_with("kafka.") {
-                bail!("{}: unknown setting {key:?}{}", layer.name, nearest(&key, &known));
-            }
-        }
+        let named = name_keys(&mut layer.table).and_then(|()| check_keys(&layer.table, &defaults));
+        named.map_err(|error| anyhow!("{}: {error}", layer.name))?;
         merge(&mut written, layer.table.clone());
         let secrets = expand(&mut layer.table, "", environment).map_err(|error| anyhow!("{}: {error}", layer.name))?;
         merge(&mut joined, layer.table);
         // Checked layer by layer, so that the message can say whose value it is.
         let check = || -> Result<(), String> {
             let config = Config::deserialize(Value::Table(joined.clone())).map_err(|error| error.to_string())?;
-            config.job.check()
+            config.job.check()?;
+            config.detectors.resolve().map(drop)
         };
         if let Err(mut problem) = check() {
             for (variable, value) in secrets.iter().filter(|(_, value)| !value.is_empty()) {
                 problem = problem.replace(value, &format!("${{{variable}}}"));
             }
-            bail!("{}: {}", layer.name, problem.trim_end());
+            // Where it is stands in lines of their own.
+            let lines: Vec<&str> = problem.lines().filter(|line| !line.is_empty()).collect();
+            bail!("{}: {}", layer.name, lines.join(" "));
         }
     }
     Ok((Config::deserialize(Value::Table(joined))?, written))
@@ -290,24 +289,6 @@ fn expand_value(
     Ok(())
 }
 
-/// Nested tables as one with dotted keys and texts as values: `security.protocol` may be written with or without quotes.
-fn flat(table: &Table, prefix: &str) -> Table {
-    let mut all = Table::new();
-    for (key, value) in table {
-        let dotted = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match value {
-            Value::Table(inner) => all.extend(flat(inner, &dotted)),
-            Value::Integer(_) | Value::Float(_) | Value::Boolean(_) => {
-                all.insert(dotted, Value::String(value.to_string()));
-            }
-            other => {
-                all.insert(dotted, other.clone());
-            }
-        }
-    }
-    all
-}
-
 fn defaults() -> Table {
     Table::try_from(Config::default()).expect("the defaults can be written as TOML")
 }
@@ -331,19 +312,8 @@ fn one(key: &str, text: &str) -> Table {
     table
 }
 
-fn keys(table: &Table, prefix: &str) -> Vec<String> {
-    let mut all = Vec::new();
-    for (key, value) in table {
-        let dotted = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
-        match value {
-            Value::Table(inner) => all.extend(keys(inner, &dotted)),
-            _ => all.push(dotted),
-        }
-    }
-    all
-}
-
-fn merge(into: &mut Table, from: Table) {
+/// Lays a table over another.
+pub(crate) fn merge(into: &mut Table, from: Table) {
     for (key, value) in from {
         match (into.get_mut(&key), value) {
             (Some(Value::Table(inner)), Value::Table(more)) => merge(inner, more),
@@ -351,14 +321,6 @@ fn merge(into: &mut Table, from: Table) {
                 into.insert(key, value);
             }
         }
-    }
-}
-
-fn nearest(key: &str, known: &BTreeSet<String>) -> String {
-    let likeness = |name: &&String| (strsim::jaro_winkler(key, name) * 1000.0) as i64;
-    match known.iter().max_by_key(likeness).filter(|name| likeness(name) > 700) {
-        Some(name) => format!("; did you mean {name:?}?"),
-        None => "; `dataflow config print` shows all".to_owned(),
     }
 }
 

@@ -1,19 +1,15 @@
 //! A device as the job keeps it: its names and slots, its monitor, its totals; and what a closed window makes of it.
 
+mod context;
 mod feedback;
 mod peers;
 
-use std::sync::Arc;
-
-use connectors::Embedder;
 use model::{Aggregate, Catalogue, DeviceType, Incident, Row, Severity, StateView};
 use serde::{Deserialize, Serialize};
-use udfs::{Monitor, MonitorConfig};
+use udfs::Monitor;
 
-use crate::controls::Standing;
 use crate::directory::{Directory, Place};
 use crate::distinct::distinct;
-use crate::embeddings::Embeddings;
 use crate::ledger::Totals;
 use crate::operators::peers::Table;
 use crate::operators::window::Closed;
@@ -21,7 +17,8 @@ use crate::recent::{Recent, Said};
 use crate::rows;
 use crate::rows::Judged;
 use crate::samples::Sample;
-use crate::settings::{Aggregation, TextKind};
+use crate::settings::TextKind;
+pub use context::Context;
 use feedback::Mark;
 
 /// Number of a metric that no message brings.
@@ -69,26 +66,6 @@ pub struct DeviceState {
     /// Of each slot the number under which its peers are known.
     #[serde(skip)]
     peer_numbers: Vec<u32>,
-}
-
-/// What is the same for all devices of a worker.
-pub struct Context {
-    /// Thresholds.
-    pub config: MonitorConfig,
-    /// Window width.
-    pub width_ms: i64,
-    /// Which aggregate stands for a metric in the table.
-    pub aggregate: Aggregation,
-    /// How long after its window a late reading still corrects a state; `None`: never.
-    pub corrected_for_ms: Option<i64>,
-    /// Rows are wanted.
-    pub store_rows: bool,
-    /// Makes vectors of metric vectors.
-    pub embedder: Option<Box<dyn Embedder>>,
-    /// Makes vectors of texts, later on the rows' way; then there is no other embedder.
-    pub texts: Option<Arc<Embeddings>>,
-    /// What people asked for.
-    pub standing: Standing,
 }
 
 impl DeviceState {
@@ -151,13 +128,14 @@ impl DeviceState {
         if let Some(device_type) = device_type {
             self.derive(device_type, &mut metrics);
         }
-        let peers = self.peers(table);
+        let config = context.config.of(&self.place.device_type);
+        let peers = self.peers(table, &config.peers);
         let (width_ms, names, metrics) = (context.width_ms, self.names.as_slice(), metrics.as_slice());
-        let peers_ms = context.config.peers.before_ms(start_ms, width_ms);
+        let peers_ms = context.config.usual.peers.before_ms(start_ms, width_ms);
         let state = StateView { start_ms, width_ms, device_type, names, metrics, peers: &peers, peers_ms };
         let maintenance = self.maintenance(context, start_ms).map(|maintenance| maintenance.note.clone());
         self.monitor.set_maintenance(maintenance.is_some());
-        let judgement = self.monitor.observe(&context.config, &state);
+        let judgement = self.monitor.observe(config, &state);
         if judgement.severity.is_some() {
             self.anomalies += 1;
             totals.anomalous_states += 1;
@@ -281,7 +259,8 @@ impl DeviceState {
 
     /// The device has been silent for long enough: the window at `start_ms` had no state either.
     pub fn silent(&mut self, context: &Context, start_ms: i64, totals: &mut Totals, out: &mut Vec<Row>) {
-        let incidents = self.monitor.silent(&context.config, start_ms, context.width_ms);
+        let config = context.config.of(&self.place.device_type);
+        let incidents = self.monitor.silent(config, start_ms, context.width_ms);
         self.count(&incidents, totals);
         if context.store_rows && !incidents.is_empty() {
             for incident in &incidents {

@@ -16,11 +16,11 @@ use std::sync::Arc;
 use connectors::{Embedder, Source};
 use serde::{Deserialize, Serialize};
 use timely::worker::Worker;
-use udfs::MonitorConfig;
 
 use crate::checkpoint::{Manifest, Start, WorkerPart};
 use crate::controls::Standing;
 use crate::detect::Context;
+use crate::detectors::Detectors;
 use crate::embeddings::Embeddings;
 use crate::faults::Faults;
 use crate::ledger::Ledger;
@@ -62,7 +62,7 @@ pub struct JobConfig {
     /// Time, bounds, checkpoints.
     pub settings: JobSettings,
     /// Thresholds of the detectors.
-    pub monitor: MonitorConfig,
+    pub monitor: Detectors,
     /// Where messages come from.
     pub source: Arc<dyn Source>,
     /// Rows are made and written; without, only counted results remain.
@@ -87,8 +87,8 @@ impl JobConfig {
 }
 
 /// As [`JobConfig::meaning`].
-pub fn meaning(settings: &JobSettings, monitor: &MonitorConfig) -> String {
-    format!(
+pub fn meaning(settings: &JobSettings, monitor: &Detectors) -> String {
+    let text = format!(
         "window={} lateness={} max_future={} max_age={:?} max_message_bytes={} max_devices={} max_metrics={} aggregate={:?} corrected_for={:?} detectors={:016x}",
         settings.window_ms,
         settings.lateness_ms,
@@ -99,8 +99,10 @@ pub fn meaning(settings: &JobSettings, monitor: &MonitorConfig) -> String {
         settings.max_metrics,
         settings.aggregate,
         settings.corrected_for_ms(),
-        model::hash::hash_text(&format!("{monitor:?}")),
-    )
+        model::hash::hash_text(&format!("{:?}", monitor.usual)),
+    );
+    // What is not set adds nothing, so that a store that never knew of it is still known.
+    text + &monitor.meaning()
 }
 
 /// How a worker stands after a step.
@@ -140,7 +142,7 @@ impl Job {
     /// Builds a worker's part. `threads` is the number of worker threads in the store's process.
     ///
     /// # Errors
-    /// When a partition can't be opened.
+    /// When a partition can't be opened, or the settings of a device type are none.
     pub fn build(
         worker: &mut Worker,
         config: &JobConfig,
@@ -167,7 +169,7 @@ impl Job {
         };
         let ledger = Rc::new(RefCell::new(ledger));
         let context = Context {
-            config: config.monitor.clone(),
+            config: config.monitor.resolve().map_err(|problem| anyhow::anyhow!(problem))?,
             width_ms: config.settings.window_ms,
             aggregate: config.settings.aggregate,
             store_rows: config.store_rows,

@@ -23,6 +23,7 @@ pub mod config;
 pub mod controls;
 pub mod delays;
 pub mod detect;
+pub mod detectors;
 pub mod directory;
 pub mod distinct;
 pub mod embeddings;
@@ -147,8 +148,8 @@ pub fn build(worker: &mut Worker, start: &Start, parts: Parts) -> Graph {
     let seen = start.manifest.as_ref().map(|(_, manifest)| &manifest.peers).filter(|_| !parts.faults.forget_peers);
     let table = Table::resume(start.boundary_ms(), seen.map_or(&[], |seen| seen));
     let devices = Devices::resume(ours, table, &mut directory, &parts.context);
-    let min_devices = parts.context.config.peers.min_devices;
-    let every_ms = parts.context.config.peers.every_ms(parts.context.width_ms);
+    let min_devices = parts.context.config.least_peers();
+    let every_ms = parts.context.config.usual.peers.every_ms(parts.context.width_ms);
     let any_peers = Rc::new(Cell::new(false));
     let directory = Rc::new(RefCell::new(directory));
     worker.dataflow::<i64, _, _>(|scope| {

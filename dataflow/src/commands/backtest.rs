@@ -178,7 +178,7 @@ fn judge(input: &Input, config: &Config, arguments: &BacktestArguments, name: &s
         states,
         learned,
         totals: manifest.totals,
-        detectors: config.detectors.clone(),
+        detectors: config.detectors.resolve().map_err(WrongUse)?,
         width_ms: config.job.window_ms,
     })
 }

@@ -187,8 +187,8 @@ fn left_out<F, S: Copy + Default>(
     let mut scores = Vec::with_capacity(LIMITS.len());
     for factor in LIMITS {
         let mut config = config.clone();
-        config.detectors.residual.limit_min *= factor;
-        config.detectors.residual.limit_factor *= factor;
+        config.detectors.usual.residual.limit_min *= factor;
+        config.detectors.usual.residual.limit_factor *= factor;
         scores.push(files.iter().map(|file| score(file, &config)).collect::<anyhow::Result<Vec<S>>>()?);
     }
     let mut sum = S::default();
@@ -258,7 +258,7 @@ fn nab(folder: &Path, config: &Config, plots: &Plots<'_>) -> anyhow::Result<Repo
     let record = nab::Corpus::new(files.iter().map(|file| (file, file.record())));
     let (record_best, record_fixed) = record.best_and_fixed();
     // A verdict's score is 0.5 at the limit and follows the square of the ratio to it.
-    let decades = |score: f64| config.detectors.rarity_decades * (score / (1.0 - score)).sqrt();
+    let decades = |score: f64| config.detectors.usual.rarity_decades * (score / (1.0 - score)).sqrt();
     let cells = |best: [(f64, f64); 3], fixed: Scores| {
         let counted = |tally: windows::Tally| format!("{} of {}, {} false", tally.found, tally.windows, tally.false_);
         (vec![nab::text(best.map(|(_, score)| score)), nab::text(fixed)], counted)
@@ -278,7 +278,7 @@ fn nab(folder: &Path, config: &Config, plots: &Plots<'_>) -> anyhow::Result<Repo
         known: published::NAB,
         rows: vec![
             (OWN.to_owned(), own_cells, HERE),
-            (format!("{OWN}, incidents at {} decades", config.detectors.rarity_decades), as_incidents, HERE),
+            (format!("{OWN}, incidents at {} decades", config.detectors.usual.rarity_decades), as_incidents, HERE),
             ("null".to_owned(), null, HERE),
             ("beyond the range seen".to_owned(), record_cells, HERE),
         ],

@@ -138,6 +138,9 @@ pub fn answer(
     let weights = crate::config::load(None, std::env::vars(), &[])
         .map_err(|error| WrongUse(format!("{error:#}")))?
         .detectors
+        .resolve()
+        .map_err(WrongUse)?
+        .of(&state.device_type)
         .weights;
     let compared = peers::of_state(&state);
     let compared_at_peak = match incidents.first() {

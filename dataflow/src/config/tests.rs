@@ -13,7 +13,7 @@ fn later_layers_win_and_texts_become_what_they_look_like() {
     assert_eq!(config.job.window_ms, 10_000);
     assert_eq!(config.job.max_devices, 5);
     assert_eq!(config.job.max_age_ms, Some(172_800_000));
-    assert_eq!(config.detectors.warm_up_windows, 90);
+    assert_eq!(config.detectors.usual.warm_up_windows, 90);
 }
 
 #[test]

@@ -33,7 +33,8 @@ impl DeviceState {
 
     /// Start of the window whose absence makes the device silent; in maintenance nobody is.
     pub fn silent_due_ms(&self, context: &Context) -> Option<i64> {
-        let mut due_ms = self.monitor.silent_due_ms(&context.config, context.width_ms)?.max(self.silent_from_ms);
+        let config = context.config.of(&self.place.device_type);
+        let mut due_ms = self.monitor.silent_due_ms(config, context.width_ms)?.max(self.silent_from_ms);
         while let Some(maintenance) = self.maintenance(context, due_ms) {
             due_ms = window_start(maintenance.to_ms.saturating_add(context.width_ms - 1), context.width_ms);
         }

@@ -266,3 +266,18 @@ fn what_cannot_be_meant_is_said() {
     "#]].assert_eq(&said.concat());
     assert!(call(folder(), "backtest day.jsonl.zst --from 12:00 --set window=30s").starts_with("exit 2\n"));
 }
+
+#[test]
+fn settings_of_a_type_change_what_is_found_on_its_devices_alone() {
+    let deaf = |name: &str| DEAF.replace("detectors.", &format!("detectors.type.{name}."));
+    let (code, of_type) = backtest(&format!("day.jsonl.zst {}", deaf("RTU")));
+    let (_, of_all) = backtest(&format!("day.jsonl.zst {DEAF}"));
+    assert_eq!((code, &of_type["counts"]["vanishes"]), (1, &json!(1)));
+    assert_eq!(incidents(&of_type, "before"), incidents(&of_all, "before"));
+    assert_eq!(of_type["incidents"][0]["why"], of_all["incidents"][0]["why"]);
+    // The other device's only incident, a silence, asks for no confirmation: nothing changes with its type's.
+    let (code, of_other) = backtest(&format!("day.jsonl.zst {}", deaf("chiller")));
+    assert_eq!((code, &of_other["counts"]["same"]), (0, &json!(2)));
+    let (code, of_other) = backtest("day.jsonl.zst --set detectors.type.chiller.silent_after_windows=40");
+    assert_eq!((code, &of_other["incidents"][0]["before"][0]["device_id"]), (1, &json!("CH-001")), "{of_other}");
+}

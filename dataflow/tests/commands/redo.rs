@@ -84,8 +84,8 @@ fn air_handler() -> Vec<(i64, &'static str, f64)> {
 /// Runs the job over it, with the peers speaking for themselves.
 fn run(folder: &Path) -> States {
     let mut config = Config::default();
-    config.detectors.peers.decades = 3.0;
-    config.detectors.peers.after_windows = 360;
+    config.detectors.usual.peers.decades = 3.0;
+    config.detectors.usual.peers.after_windows = 360;
     let job = JobConfig {
         settings: config.job,
         monitor: config.detectors,

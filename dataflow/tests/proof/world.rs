@@ -247,7 +247,7 @@ impl World {
         });
         JobConfig {
             settings: self.settings.clone(),
-            monitor: crate::quick_monitor(),
+            monitor: crate::quick_monitor().into(),
             source,
             store_rows: true,
             raw_rows: true,

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use model::Severity;
 use serde_json::{Value as Json, json};
-use udfs::MonitorConfig;
 
 use super::judged::{Learned, States};
 use super::matching::{Group, Span, match_up};
 use super::why::Why;
 use crate::commands::common::{printable, short_duration, short_time};
 use crate::commands::incidents::Stored;
+use crate::detectors::Thresholds;
 use crate::ledger::Totals;
 
 /// A run of the job under one of the two configurations.
@@ -24,7 +24,7 @@ pub struct Run {
     /// What became of the messages.
     pub totals: Totals,
     /// The settings of its detectors.
-    pub detectors: MonitorConfig,
+    pub detectors: Thresholds,
     /// Its windows.
     pub width_ms: i64,
 }
@@ -128,7 +128,10 @@ pub fn compare(before: &Run, after: &Run) -> Vec<Change> {
 
 /// How far apart incidents of two runs may be and still be one: what either of them waits before it closes one.
 fn within_ms(before: &Run, after: &Run) -> i64 {
-    let clear_ms = |run: &Run| i64::from(run.detectors.clear_windows).saturating_mul(run.width_ms);
+    let clear_ms = |run: &Run| {
+        let windows = run.detectors.all().map(|settings| settings.clear_windows).max().unwrap_or(0);
+        i64::from(windows).saturating_mul(run.width_ms)
+    };
     clear_ms(before).max(clear_ms(after))
 }
 

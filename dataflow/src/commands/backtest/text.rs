@@ -125,7 +125,8 @@ impl Report<'_> {
     /// That the devices are learned anew, and what can't be compared for it.
     fn learning(&self) -> String {
         let (devices, unlearned, within) = (self.devices().len(), self.unlearned(), self.in_warm_up());
-        let windows = self.before.detectors.warm_up_windows.max(self.after.detectors.warm_up_windows);
+        let settings = self.before.detectors.all().chain(self.after.detectors.all());
+        let windows = settings.map(|settings| settings.warm_up_windows).max().unwrap_or(0);
         let mut text =
             format!("Learned   each device anew from its first {windows} states, in which rules alone report: ");
         text += &match (self.learned_ms(), unlearned.is_empty()) {

@@ -81,7 +81,7 @@ impl Why {
                 .collect()
         };
         let (states, own_states) = (of(other), of(own));
-        let config = &other.detectors;
+        let config = other.detectors.of(&incident.device_type);
         let (word, subject) = incident.kind.split_once(':').unwrap_or((&incident.kind, ""));
         let windows = (incident.end_ms - incident.start_ms) / other.width_ms.max(1);
         let lasted = match word {

@@ -13,7 +13,6 @@ use timely::dataflow::operators::probe::Handle as ProbeHandle;
 use timely::dataflow::operators::vec::Broadcast as _;
 use timely::dataflow::operators::{Inspect as _, Probe as _};
 use timely::worker::Worker;
-use udfs::MonitorConfig;
 
 use super::Stage;
 use super::prepare::Decoded;
@@ -22,6 +21,7 @@ use crate::Input;
 use crate::checkpoint::Start;
 use crate::controls::Standing;
 use crate::detect::Context;
+use crate::detectors::Detectors;
 use crate::directory::Directory;
 use crate::faults::Faults;
 use crate::ledger::{Ledger, Totals};
@@ -50,7 +50,7 @@ pub struct Part {
     /// Time and bounds.
     pub settings: JobSettings,
     /// Thresholds.
-    pub monitor: MonitorConfig,
+    pub monitor: Detectors,
     /// Makes vectors.
     pub embedder: Option<fn() -> Box<dyn connectors::Embedder>>,
 }
@@ -83,7 +83,7 @@ fn work(worker: &mut Worker, part: &Part) -> anyhow::Result<Totals> {
         let opened = Reader::open(source, &part.settings, &start, (index, peers), false, Faults::default())?;
         reader = Some(Rc::new(RefCell::new(opened)));
     }
-    let min_peers = part.monitor.peers.min_devices;
+    let min_peers = part.monitor.usual.peers.min_devices;
     worker.dataflow::<i64, _, _>(|scope| {
         let streams = match (&part.feed, &reader) {
             (Feed::Decoded(all), _) => {
@@ -127,7 +127,7 @@ fn behind<'scope>(
         return;
     }
     let context = Context {
-        config: part.monitor.clone(),
+        config: part.monitor.resolve().expect("a measurement has no settings of types"),
         width_ms: part.settings.window_ms,
         aggregate: part.settings.aggregate,
         store_rows: false,
@@ -141,10 +141,10 @@ fn behind<'scope>(
     let directory = Rc::new(RefCell::new(directory));
     let any_peers = Rc::new(Cell::new(false));
     let terms = Terms {
-        every_ms: part.monitor.peers.every_ms(part.settings.window_ms),
+        every_ms: part.monitor.usual.peers.every_ms(part.settings.window_ms),
         keep: false,
         // Peers are part of judging.
-        min_devices: if part.stage == Stage::Windows { 0 } else { part.monitor.peers.min_devices },
+        min_devices: if part.stage == Stage::Windows { 0 } else { part.monitor.usual.peers.min_devices },
     };
     let shared = window::Shared {
         directory: Rc::clone(&directory),

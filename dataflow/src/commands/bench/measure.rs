@@ -19,6 +19,7 @@ use super::source::Held;
 use super::topic::Ended;
 use super::{Case, Form, Kafka, Stage};
 use crate::commands::run::{cpu_seconds, peak_rss_bytes};
+use crate::detectors::Detectors;
 use crate::faults::Faults;
 use crate::job::{JobConfig, Status};
 use crate::ledger::Totals;
@@ -216,7 +217,7 @@ fn pass_bare(partitions: &[Decoded]) -> u64 {
 
 /// The part of the graph up to the case's stage.
 fn run_part(case: &Case, feed: Feed, settings: &JobSettings) -> anyhow::Result<Run> {
-    let (settings, monitor) = (settings.clone(), MonitorConfig::default());
+    let (settings, monitor) = (settings.clone(), Detectors::default());
     let part = Part { stage: case.stage, feed, settings, monitor, embedder: case.stage.embedder()? };
     Ok(Run { totals: graph::run(part, case.workers)?, rows: None })
 }
@@ -229,7 +230,7 @@ fn run_messages(case: &Case, source: Arc<dyn Source>, settings: &JobSettings, fo
     let is_stored = case.stage == Stage::Store;
     let config = JobConfig {
         settings: settings.clone(),
-        monitor: MonitorConfig::default(),
+        monitor: Detectors::default(),
         source,
         store_rows: is_stored,
         raw_rows: true,

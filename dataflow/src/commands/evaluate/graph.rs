@@ -136,7 +136,7 @@ fn read(store: &mut dyn Store, config: &Config) -> anyhow::Result<Outcome> {
         alarms: Vec::new(),
         usual: BTreeMap::new(),
         width_ms,
-        clear_ms: i64::from(config.detectors.clear_windows.saturating_sub(1)) * width_ms,
+        clear_ms: i64::from(config.detectors.usual.clear_windows.saturating_sub(1)) * width_ms,
     };
     scan(store, TableId::DeviceStateSnapshots, &[], |row| {
         let Value::Map(metrics) = row.value("metrics") else { return Err(anyhow!("a state without metrics")) };

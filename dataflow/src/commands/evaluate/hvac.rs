@@ -184,7 +184,7 @@ impl File {
     pub fn judge(&self, config: &Config) -> anyhow::Result<(Vec<bool>, Outcome)> {
         let mut config = config.clone();
         config.job.window_ms = MINUTE_MS;
-        config.detectors.warm_up_windows = u32::try_from(self.training_rows).context("too many rows")?;
+        config.detectors.usual.warm_up_windows = u32::try_from(self.training_rows).context("too many rows")?;
         let outcome = judge(&self.recording, &config)?;
         let flags = self.recording.rows.iter().map(|(time_ms, _)| outcome.is_open(*time_ms)).collect();
         Ok((flags, outcome))

@@ -139,7 +139,7 @@ impl File {
     /// If the job fails.
     pub fn judge(&self, config: &Config) -> anyhow::Result<(Said, Outcome)> {
         let mut config = config.clone();
-        config.detectors.warm_up_windows = u32::try_from(TRAINING_ROWS).expect("a few hundred");
+        config.detectors.usual.warm_up_windows = u32::try_from(TRAINING_ROWS).expect("a few hundred");
         let outcome = judge(&self.recording, &config)?;
         let flags: Vec<bool> = self.test_times_ms().map(|time_ms| outcome.is_open(time_ms)).collect();
         let moved = |time_ms: &i64| {

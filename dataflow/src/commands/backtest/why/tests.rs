@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use expect_test::expect;
 use model::{Severity, Verdict};
-use udfs::MonitorConfig;
 
 use super::*;
+use crate::detectors::Detectors;
 use crate::ledger::Totals;
 
 const MINUTE_MS: i64 = 60_000;
@@ -80,7 +80,7 @@ fn run(states: Vec<Seen>) -> Run {
         states: BTreeMap::from([("D".to_owned(), states)]),
         learned: BTreeMap::new(),
         totals: Totals::default(),
-        detectors: MonitorConfig::default(),
+        detectors: Detectors::default().resolve().unwrap(),
         width_ms: MINUTE_MS,
     }
 }
@@ -108,7 +108,7 @@ fn the_reason_is_read_from_the_states() {
     let work = finding("maintenance", 0.0, 0.0, "the device is in maintenance: no incident opens");
     tell("maintenance", &anomaly, &run((0..20).map(|_| state(0.3, 1.0, std::slice::from_ref(&work))).collect()));
     let mut off = quiet(0.0);
-    off.detectors.weights[1] = 0.0;
+    off.detectors.usual.weights[1] = 0.0;
     tell("off", &anomaly, &off);
     tell("stuck", &incident("stuck:flow", 0..20, &[Method::Statistics]), &quiet(0.7));
     tell("unusually stuck", &incident("stuck:flow", 0..90, &[Method::Statistics]), &quiet(0.7));
