@@ -135,6 +135,7 @@ impl DeviceState {
         let state = StateView { start_ms, width_ms, device_type, names, metrics, peers: &peers, peers_ms };
         let maintenance = self.maintenance(context, start_ms).map(|maintenance| maintenance.note.clone());
         self.monitor.set_maintenance(maintenance.is_some());
+        self.monitor.set_criticality(context.config.criticality(&self.device_id, &self.place));
         let judgement = self.monitor.observe(config, &state);
         if judgement.severity.is_some() {
             self.anomalies += 1;
@@ -260,6 +261,7 @@ impl DeviceState {
     /// The device has been silent for long enough: the window at `start_ms` had no state either.
     pub fn silent(&mut self, context: &Context, start_ms: i64, totals: &mut Totals, out: &mut Vec<Row>) {
         let config = context.config.of(&self.place.device_type);
+        self.monitor.set_criticality(context.config.criticality(&self.device_id, &self.place));
         let incidents = self.monitor.silent(config, start_ms, context.width_ms);
         self.count(&incidents, totals);
         if context.store_rows && !incidents.is_empty() {

@@ -1,7 +1,9 @@
-//! Settings of the detectors: those of all devices, and what is set otherwise for a device type.
+//! Settings of the detectors: those of all devices, what is set otherwise for a device type, and how much devices matter.
 //!
 //! A type's settings are those of all devices with its own laid over them (`[detectors.type.chiller]`), put together once when a
 //! job starts ([`Thresholds`]) and looked up by the device's canonical type from then on.
+
+mod criticality;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,9 +11,11 @@ use std::fmt::Write as _;
 use model::Catalogue;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use toml::{Table, Value};
-use udfs::MonitorConfig;
+use udfs::{Criticality, MonitorConfig};
 
 use crate::config::{merge, nearest};
+use crate::directory::Place;
+pub use criticality::Criticalities;
 
 /// Thresholds and weights, as they are set.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,6 +24,8 @@ pub struct Detectors {
     pub usual: MonitorConfig,
     /// What is set for types, by canonical name: tables of the same keys, with those that differ.
     pub by_type: BTreeMap<String, Table>,
+    /// How much devices matter.
+    pub criticality: Criticalities,
 }
 
 /// Thresholds and weights, ready to be looked up.
@@ -28,6 +34,7 @@ pub struct Thresholds {
     /// Of every type that is not named below.
     pub usual: MonitorConfig,
     by_type: BTreeMap<String, MonitorConfig>,
+    criticality: Criticalities,
 }
 
 impl From<MonitorConfig> for Detectors {
@@ -56,7 +63,7 @@ impl Detectors {
                 MonitorConfig::deserialize(Value::Table(table)).map_err(|error| wrong(&error.to_string()))?;
             by_type.insert(device_type.clone(), settings);
         }
-        Ok(Thresholds { usual: self.usual.clone(), by_type })
+        Ok(Thresholds { usual: self.usual.clone(), by_type, criticality: self.criticality.clone() })
     }
 
     /// What decides results beside the settings of all devices, as the end of a text; empty where nothing does.
@@ -71,7 +78,10 @@ impl Detectors {
             // No job starts with these.
             Err(problem) => text = problem,
         }
-        if text.is_empty() { text } else { format!(" types={:016x}", model::hash::hash_text(&text)) }
+        if !text.is_empty() {
+            text = format!(" types={:016x}", model::hash::hash_text(&text));
+        }
+        text + &self.criticality.meaning()
     }
 }
 
@@ -79,6 +89,11 @@ impl Thresholds {
     /// Settings of the devices of a (canonical) type.
     pub fn of(&self, device_type: &str) -> &MonitorConfig {
         self.by_type.get(device_type).unwrap_or(&self.usual)
+    }
+
+    /// How much a device matters.
+    pub fn criticality(&self, device_id: &str, place: &Place) -> Criticality {
+        self.criticality.of(device_id, place)
     }
 
     /// The settings of all devices, then those of types.
@@ -96,6 +111,7 @@ impl Serialize for Detectors {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut table = Table::try_from(&self.usual).map_err(ser::Error::custom)?;
         table.insert("type".to_owned(), Value::try_from(&self.by_type).map_err(ser::Error::custom)?);
+        table.insert("criticality".to_owned(), Value::try_from(&self.criticality).map_err(ser::Error::custom)?);
         table.serialize(serializer)
     }
 }
@@ -104,8 +120,10 @@ impl<'de> Deserialize<'de> for Detectors {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let mut table = Table::deserialize(deserializer)?;
         let by_type = table.remove("type").map(BTreeMap::deserialize).transpose().map_err(de::Error::custom)?;
+        let criticality = table.remove("criticality").map(Criticalities::deserialize).transpose();
+        let criticality = criticality.map_err(de::Error::custom)?.unwrap_or_default();
         let usual = MonitorConfig::deserialize(Value::Table(table)).map_err(de::Error::custom)?;
-        Ok(Detectors { usual, by_type: by_type.unwrap_or_default() })
+        Ok(Detectors { usual, by_type: by_type.unwrap_or_default(), criticality })
     }
 }
 

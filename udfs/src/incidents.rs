@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::baseline::Usual;
 use crate::consensus::Consensus;
-use crate::{Broken, MonitorConfig};
+use crate::{Broken, Criticality, MonitorConfig};
 pub(crate) use bar::raised;
 use bar::{Bars, held_back};
 pub(crate) use evidence::length;
@@ -59,6 +59,9 @@ pub struct Incidents {
     bars: Bars,
     /// Conditions that a raised bar holds back, with how long they had lasted when they came.
     held: Vec<(String, i64)>,
+    /// How much the device matters: not of the past, but as it is set.
+    #[serde(skip)]
+    criticality: Criticality,
 }
 
 /// One judged state, as the tracker sees it.
@@ -119,6 +122,11 @@ impl Incidents {
     /// People called one of them a fault.
     pub(crate) fn lower_bar(&mut self, kind: &str, metric: &str) {
         self.bars.lower(kind, metric);
+    }
+
+    /// From now on the device matters so much.
+    pub(crate) fn set_criticality(&mut self, criticality: Criticality) {
+        self.criticality = criticality;
     }
 
     /// The bar for silence in multiples of the usual one.
@@ -198,6 +206,7 @@ impl Incidents {
     ) {
         let tracked = self.anomaly.get_or_insert_with(|| Tracked::new(judged));
         let rule = judged.votes[0];
+        let severity = self.criticality.weigh(severity, judged.verdicts[0].severity.filter(|_| rule));
         tracked.states = tracked.states.saturating_add(1);
         // A strong voice makes an alarm graver, but not sooner: transients are strong, and short.
         let agreed = judged.votes.iter().filter(|vote| **vote).count() >= 2;
@@ -272,6 +281,7 @@ impl Incidents {
                     .summary
                     .push_str(&format!("; above a bar of {factor:.2} times the usual after a false positive"));
             }
+            incident.summary.push_str(self.criticality.note());
             changed.push(incident.clone());
         }
     }

@@ -8,6 +8,7 @@ mod acquaintance;
 mod baseline;
 mod config;
 pub mod consensus;
+mod criticality;
 mod derived;
 mod fingerprint;
 pub mod incidents;
@@ -28,6 +29,7 @@ use model::{Finding, MetricKind, Severity, StateView, Verdict};
 
 use baseline::{Baseline, Scale};
 pub use config::{ChangeConfig, MonitorConfig, PeersConfig, Regressors, RelationConfig, ResidualConfig};
+pub use criticality::Criticality;
 pub use derived::derive;
 pub use monitor::Monitor;
 pub use profile::{MetricStats, Profile};

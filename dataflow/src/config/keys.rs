@@ -13,10 +13,13 @@ const OPTIONAL: [&str; 2] = ["max_age", "until_idle"];
 const SHOWN: &str = "; `dataflow config print` shows all";
 
 /// Tables whose keys are names of the users' own, by dotted key; their values are texts.
-const NAMES: [&str; 1] = ["kafka"];
+const NAMES: [&str; 3] = ["kafka", "detectors.criticality.building", "detectors.criticality.device"];
+
+/// The table of how much device types matter.
+const TYPES_THAT_MATTER: &str = "detectors.criticality.type";
 
 /// Tables whose keys are device types.
-const TYPES: [&str; 1] = ["detectors.type"];
+const TYPES: [&str; 2] = ["detectors.type", TYPES_THAT_MATTER];
 
 /// Brings the names in a layer into one form: a name of the users' may have dots, a device type several spellings.
 ///
@@ -38,7 +41,8 @@ pub(super) fn name_keys(layer: &mut Table) -> Result<(), String> {
 pub(super) fn check_keys(layer: &Table, defaults: &Table) -> Result<(), String> {
     let known: BTreeSet<String> = keys(defaults, "").into_iter().chain(OPTIONAL.map(str::to_owned)).collect();
     for key in keys(layer, "") {
-        let is_named = NAMES.iter().any(|open| key.strip_prefix(open).is_some_and(|rest| rest.starts_with('.')));
+        let mut open = NAMES.into_iter().chain([TYPES_THAT_MATTER]);
+        let is_named = open.any(|open| key.strip_prefix(open).is_some_and(|rest| rest.starts_with('.')));
         if known.contains(&key) || is_named {
             continue;
         }

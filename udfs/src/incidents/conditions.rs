@@ -19,12 +19,16 @@ impl Incidents {
             detected_ms: start_ms,
             status: IncidentStatus::Open,
             transition: 1,
-            severity: Severity::Warning,
+            severity: self.criticality.weigh(Severity::Warning, None),
             peak_score: 1.0,
             peak_ms: start_ms,
             methods: vec![Method::Statistics],
             contributions: Vec::new(),
-            summary: format!("the device is silent since {}", model::time::format_ms(since_ms)),
+            summary: format!(
+                "the device is silent since {}{}",
+                model::time::format_ms(since_ms),
+                self.criticality.note()
+            ),
             similar: Vec::new(),
         };
         self.silent = Some(incident.clone());
@@ -38,9 +42,10 @@ impl Incidents {
             incident.status = IncidentStatus::Closed;
             incident.transition += 1;
             incident.summary = format!(
-                "the device was silent from {} to {}",
+                "the device was silent from {} to {}{}",
                 model::time::format_ms(incident.start_ms),
-                model::time::format_ms(start_ms)
+                model::time::format_ms(start_ms),
+                self.criticality.note()
             );
             changed.push(incident);
         }
@@ -64,11 +69,13 @@ impl Incidents {
             changed.push(incident.clone());
             false
         });
+        let criticality = self.criticality;
         for condition in present {
             let end_ms = judged.end_ms();
+            let summary = || format!("{}{}", condition.finding.text, criticality.note());
             if let Some(known) = self.conditions.iter_mut().find(|incident| incident.kind == condition.kind) {
                 known.end_ms = end_ms;
-                known.summary.clone_from(&condition.finding.text);
+                known.summary = summary();
                 changed.push(known.clone());
                 continue;
             }
@@ -98,12 +105,12 @@ impl Incidents {
                 detected_ms: judged.start_ms,
                 status: IncidentStatus::Open,
                 transition: 1,
-                severity: Severity::Info,
+                severity: criticality.weigh(Severity::Info, None),
                 peak_score: 0.5,
                 peak_ms: judged.start_ms,
                 methods: vec![Method::Statistics],
                 contributions: vec![contribution(&condition.finding, 1.0)],
-                summary: condition.finding.text.clone(),
+                summary: summary(),
                 similar: Vec::new(),
             };
             self.conditions.push(incident.clone());

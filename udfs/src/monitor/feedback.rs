@@ -3,11 +3,17 @@
 use model::{Finding, Incident};
 
 use super::Monitor;
+use crate::Criticality;
 
 impl Monitor {
     /// Whether people work on the device in the windows that come: they are judged, but no incident opens.
     pub fn set_maintenance(&mut self, maintenance: bool) {
         self.maintenance = maintenance;
+    }
+
+    /// How much the device matters in the windows that come: it shifts the severity of its incidents, and nothing else.
+    pub fn set_criticality(&mut self, criticality: Criticality) {
+        self.incidents.set_criticality(criticality);
     }
 
     /// The incident of this kind and first metric (empty where it names none) that began at `start_ms` was no fault: its
