@@ -247,6 +247,7 @@ fn judge(
             metrics: &metrics,
             peers: &[],
             peers_ms: 0,
+            offset_ms: 0,
         };
         let judgement = monitor.observe(&job.monitor.usual, &view);
         let (Some(words), Some(vector)) = (monitor.words(device_type, &judgement), judgement.vector) else { continue };

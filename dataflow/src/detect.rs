@@ -132,7 +132,8 @@ impl DeviceState {
         let peers = self.peers(table, &config.peers);
         let (width_ms, names, metrics) = (context.width_ms, self.names.as_slice(), metrics.as_slice());
         let peers_ms = context.config.usual.peers.before_ms(start_ms, width_ms);
-        let state = StateView { start_ms, width_ms, device_type, names, metrics, peers: &peers, peers_ms };
+        let offset_ms = context.zones.offset_ms(self.place.building_id.as_deref(), start_ms);
+        let state = StateView { start_ms, width_ms, device_type, names, metrics, peers: &peers, peers_ms, offset_ms };
         let maintenance = self.maintenance(context, start_ms).map(|maintenance| maintenance.note.clone());
         self.monitor.set_maintenance(maintenance.is_some());
         self.monitor.set_criticality(context.config.criticality(&self.device_id, &self.place));

@@ -6,6 +6,7 @@
 mod grow;
 mod idle;
 mod lead;
+mod meaning;
 mod people;
 mod publish;
 
@@ -31,12 +32,14 @@ use crate::operators::write::Writer;
 use crate::progress::Progress;
 use crate::queue::WriteQueue;
 use crate::settings::JobSettings;
+use crate::zones::Zones;
 use crate::{Graph, Parts, build};
 
 use grow::{Ahead, Grown};
 use idle::Idle;
 pub use idle::{LivePartition, Watermarks};
 use lead::{Lead, say};
+pub use meaning::{differences, meaning};
 use people::People;
 
 /// What workers tell worker 0.
@@ -86,25 +89,6 @@ impl JobConfig {
     }
 }
 
-/// As [`JobConfig::meaning`].
-pub fn meaning(settings: &JobSettings, monitor: &Detectors) -> String {
-    let text = format!(
-        "window={} lateness={} max_future={} max_age={:?} max_message_bytes={} max_devices={} max_metrics={} aggregate={:?} corrected_for={:?} detectors={:016x}",
-        settings.window_ms,
-        settings.lateness_ms,
-        settings.max_future_ms,
-        settings.max_age_ms,
-        settings.max_message_bytes,
-        settings.max_devices,
-        settings.max_metrics,
-        settings.aggregate,
-        settings.corrected_for_ms(),
-        model::hash::hash_text(&format!("{:?}", monitor.usual)),
-    );
-    // What is not set adds nothing, so that a store that never knew of it is still known.
-    text + &monitor.meaning()
-}
-
 /// How a worker stands after a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
@@ -142,7 +126,7 @@ impl Job {
     /// Builds a worker's part. `threads` is the number of worker threads in the store's process.
     ///
     /// # Errors
-    /// When a partition can't be opened, or the settings of a device type are none.
+    /// When a partition can't be opened, or the settings of a device type or a time zone are none.
     pub fn build(
         worker: &mut Worker,
         config: &JobConfig,
@@ -170,6 +154,7 @@ impl Job {
         let ledger = Rc::new(RefCell::new(ledger));
         let context = Context {
             config: config.monitor.resolve().map_err(|problem| anyhow::anyhow!(problem))?,
+            zones: Zones::of(&config.settings).map_err(|problem| anyhow::anyhow!(problem))?,
             width_ms: config.settings.window_ms,
             aggregate: config.settings.aggregate,
             store_rows: config.store_rows,

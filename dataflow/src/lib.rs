@@ -46,6 +46,7 @@ pub mod settings;
 pub mod slice;
 pub mod status;
 pub mod whole;
+pub mod zones;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -223,13 +223,7 @@ fn check_manifest(manifest: &Manifest, config: &JobConfig) -> anyhow::Result<()>
     }
     let meaning = config.meaning();
     if manifest.settings != meaning {
-        let differences: Vec<String> = manifest
-            .settings
-            .split(' ')
-            .zip(meaning.split(' '))
-            .filter(|(stored, now)| stored != now)
-            .map(|(stored, now)| format!("{stored} in the store, {now} now"))
-            .collect();
+        let differences = crate::job::differences(&manifest.settings, &meaning);
         bail!(
             "store holds results of other settings ({}); choose another --store, or --fresh to begin again",
             differences.join("; ")

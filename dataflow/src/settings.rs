@@ -1,6 +1,10 @@
 //! Settings of the job: defaults, checks, and how durations are written.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
+
+use crate::zones::{UTC, Zones};
 
 /// What the job does with time, bounds and checkpoints. Durations are texts such as `"30s"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -55,6 +59,10 @@ pub struct JobSettings {
     pub ahead_rows: usize,
     /// Whether the table's `metrics` map holds means or last values.
     pub aggregate: Aggregation,
+    /// Where the devices' clocks are, by its IANA name such as `America/Chicago`: what is usual for an hour or a weekend goes by them.
+    pub time_zone: String,
+    /// The same for single buildings.
+    pub time_zones: BTreeMap<String, String>,
 }
 
 /// How states get the vector of a text. Durations are texts such as `"10s"`.
@@ -175,6 +183,8 @@ impl Default for JobSettings {
             ahead_windows: 32,
             ahead_rows: 8_000,
             aggregate: Aggregation::Mean,
+            time_zone: UTC.to_owned(),
+            time_zones: BTreeMap::new(),
         }
     }
 }
@@ -204,7 +214,7 @@ impl JobSettings {
                 return Err(format!("setting {name:?} is 0, which leaves no room for anything"));
             }
         }
-        Ok(())
+        Zones::of(self).map(drop)
     }
 }
 

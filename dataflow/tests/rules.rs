@@ -101,6 +101,7 @@ fn judged(device_type: &DeviceType, windows: &BTreeMap<i64, BTreeMap<String, BTr
                 metrics: &metrics,
                 peers: &[],
                 peers_ms: start_ms,
+                offset_ms: 0,
             },
         );
         let rules = judgement.verdicts.iter().find(|verdict| verdict.method == Method::Rules);

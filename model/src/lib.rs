@@ -14,6 +14,7 @@ pub mod state;
 pub mod stored;
 pub mod tables;
 pub mod time;
+pub mod zone;
 
 pub use device::{Catalogue, DerivedSpec, DeviceType, MetricKind, MetricSpec, RuleSpec};
 pub use incident::{Contribution, Incident, IncidentStatus};

@@ -41,9 +41,16 @@ pub struct StateView<'a> {
     pub peers: &'a [Option<Peers>],
     /// Start of that window.
     pub peers_ms: i64,
+    /// What is added to `start_ms` to get the time on the clock where the device stands, in milliseconds.
+    pub offset_ms: i64,
 }
 
 impl StateView<'_> {
+    /// Window start on the clock where the device stands: what an hour of the day and a weekend are told from.
+    pub fn local_ms(&self) -> i64 {
+        self.start_ms.saturating_add(self.offset_ms)
+    }
+
     /// The aggregate of a metric by name, if it has a reading in this window.
     pub fn metric(&self, name: &str) -> Option<&Aggregate> {
         let slot = self.names.iter().position(|known| known == name)?;

@@ -14,7 +14,7 @@
 //! unit = "°F"
 //! ```
 //! `format` is `rfc3339`, `epoch_ms`, `epoch_s` or a strptime pattern; a pattern without a zone takes `zone`, which is `UTC`
-//! or a fixed offset, for no time zone database is compiled in. A table in local time with a clock change can't be told from
+//! or a fixed offset, for in the hour that comes twice a local time says nothing. A table in local time with a clock change can't be told from
 //! one without: convert its parts with two maps.
 
 mod table;

@@ -144,7 +144,7 @@ impl Monitor {
             warm_up: (f64::from(self.baseline.rows) / f64::from(config.warm_up_windows.max(1))).min(0.99),
             rule_pending: false,
             incident_open: self.incidents.is_anomaly_open(),
-            caution: self.acquaintance.caution(config, state.start_ms, &self.values, &self.baseline.slots),
+            caution: self.acquaintance.caution(config, state.local_ms(), &self.values, &self.baseline.slots),
             missed_windows,
             gap_windows,
         };
@@ -247,7 +247,7 @@ impl Monitor {
         self.shown = shown;
         self.vector = vector;
         if normal && self.pilot_done {
-            self.acquaintance.learn(state.start_ms, &self.values, &self.baseline.slots);
+            self.acquaintance.learn(state.local_ms(), &self.values, &self.baseline.slots);
             self.learn(config);
         }
         if self.incidents.anomaly_age() >= config.relearn_windows.max(1) {

@@ -56,15 +56,21 @@ impl Statistics {
     }
 
     /// The values of the pilot, which were held back until their wild ones were known.
-    pub(crate) fn learn_pilot(&mut self, config: &crate::MonitorConfig, values: &[f64], usual: &[Usual], time_ms: i64) {
-        self.residuals.learn(&config.residual, time_ms, values, usual, true, true);
+    pub(crate) fn learn_pilot(
+        &mut self,
+        config: &crate::MonitorConfig,
+        values: &[f64],
+        usual: &[Usual],
+        local_ms: i64,
+    ) {
+        self.residuals.learn(&config.residual, local_ms, values, usual, true, true);
         if config.relation.lambda > 0.0 {
-            self.relations.learn(&config.relation.residual(), time_ms, values, usual, true, true);
+            self.relations.learn(&config.relation.residual(), local_ms, values, usual, true, true);
         }
         self.rarities.resize_with(usual.len(), Rarity::default);
         for ((rarity, usual), value) in self.rarities.iter_mut().zip(usual).zip(values) {
             if !value.is_nan() && (judged_alone(usual.kind) || usual.is_guessed()) {
-                rarity.observe(*value, time_ms);
+                rarity.observe(*value, local_ms);
             }
         }
     }
@@ -104,8 +110,8 @@ impl Statistics {
                 rarity.gap();
             }
             self.resting[slot] = rests;
-            let time_ms = sample.state.start_ms;
-            let rare = if rests { rarity.peek(fed, time_ms) } else { rarity.observe(fed, time_ms) };
+            let local_ms = sample.state.local_ms();
+            let rare = if rests { rarity.peek(fed, local_ms) } else { rarity.observe(fed, local_ms) };
             if !sample.judging || !judged || !usual.known || rare.decades <= 0.0 {
                 continue;
             }
@@ -361,11 +367,11 @@ impl Detector for Statistics {
 
     fn learn(&mut self, sample: &Sample<'_>, normal: bool) {
         let count = !sample.incident_open;
-        let (config, start_ms) = (&sample.config.residual, sample.state.start_ms);
-        self.residuals.learn(config, start_ms, sample.values, &sample.baseline.slots, normal, count);
+        let (config, local_ms) = (&sample.config.residual, sample.state.local_ms());
+        self.residuals.learn(config, local_ms, sample.values, &sample.baseline.slots, normal, count);
         if sample.config.relation.lambda > 0.0 {
             let relation = sample.config.relation.residual();
-            self.relations.learn(&relation, start_ms, sample.values, &sample.baseline.slots, normal, count);
+            self.relations.learn(&relation, local_ms, sample.values, &sample.baseline.slots, normal, count);
         }
     }
 

@@ -253,6 +253,7 @@ fn one_metric(monitor: &mut Monitor, config: &MonitorConfig, minute: i64, value:
             metrics: &metrics,
             peers: &[],
             peers_ms: 0,
+            offset_ms: 0,
         },
     )
 }

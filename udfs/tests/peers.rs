@@ -45,6 +45,7 @@ impl Device {
             metrics: &metrics,
             peers: &[Some(Peers { devices: 9, lowest, lower, median, upper, highest })],
             peers_ms: (self.minute - 1) * WIDTH_MS,
+            offset_ms: 0,
         };
         self.monitor.observe(&self.config, &state)
     }

@@ -8,6 +8,7 @@ use crate::controls::Standing;
 use crate::detectors::Thresholds;
 use crate::embeddings::Embeddings;
 use crate::settings::Aggregation;
+use crate::zones::Zones;
 
 /// What is the same for all devices of a worker.
 pub struct Context {
@@ -15,6 +16,8 @@ pub struct Context {
     pub config: Thresholds,
     /// Window width.
     pub width_ms: i64,
+    /// The devices' clocks.
+    pub zones: Zones,
     /// Which aggregate stands for a metric in the table.
     pub aggregate: Aggregation,
     /// How long after its window a late reading still corrects a state; `None`: never.

@@ -9,6 +9,7 @@ mod people;
 mod reading;
 mod redo;
 mod serving;
+mod settings;
 mod store;
 
 use std::collections::BTreeMap;

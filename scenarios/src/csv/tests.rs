@@ -78,7 +78,7 @@ fn a_map_that_does_not_fit_says_what_is_missing() {
         table's header has no column "Fan"; it has ["Datetime", "Supply", "Truth"]
         table's header has the column "Supply" twice
         table's header is missing: the table is empty
-        map setting "zone" is "America/Chicago"; no time zone database is compiled in, so write "UTC" or an offset such as "-06:00"
+        map setting "zone" is "America/Chicago"; in the hour that comes twice its times say nothing, so write "UTC" or an offset such as "-06:00"
         map setting "delimiter" is 'é', which can't stand between cells"#]]
     .assert_eq(&errors.join("\n"));
 }

@@ -13,7 +13,7 @@ impl Zone {
     pub(super) fn parse(text: &str) -> Result<Zone, CsvError> {
         let refused = || {
             CsvError::Setting(format!(
-                "\"zone\" is {text:?}; no time zone database is compiled in, so write \"UTC\" or an offset such as \"-06:00\""
+                "\"zone\" is {text:?}; in the hour that comes twice its times say nothing, so write \"UTC\" or an offset such as \"-06:00\""
             ))
         };
         if matches!(text, "UTC" | "Z") {

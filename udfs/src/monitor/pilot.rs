@@ -9,7 +9,8 @@ use crate::baseline::drop_spikes;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct PilotRow {
-    start_ms: i64,
+    /// Start of its window on the device's clock.
+    local_ms: i64,
     values: Vec<f64>,
     /// All readings of the slot's window were 0 or 1.
     binary: Vec<bool>,
@@ -21,7 +22,7 @@ impl Monitor {
         if self.pilot.len() < config.pilot_windows() as usize {
             let binary = |value: f64| value == 0.0 || value == 1.0;
             self.pilot.push(PilotRow {
-                start_ms: state.start_ms,
+                local_ms: state.local_ms(),
                 values: self.values.clone(),
                 binary: state
                     .metrics
@@ -51,7 +52,7 @@ impl Monitor {
         for (at, row) in rows.iter().enumerate() {
             values.clear();
             values.extend(columns.iter().map(|column| column[at]));
-            self.detectors.statistics.learn_pilot(config, &values, &self.baseline.slots, row.start_ms);
+            self.detectors.statistics.learn_pilot(config, &values, &self.baseline.slots, row.local_ms);
             self.baseline.learn(&values);
             self.regime.note(config.regime_windows, &self.baseline.slots, &values);
         }

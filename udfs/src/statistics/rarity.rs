@@ -1,7 +1,7 @@
 //! One metric alone: four views of a value, each turned into how rare it is for this metric, then the rarest.
 //!
 //! - range: beyond anything seen, as a share of the range seen
-//! - season: against the usual value of this hour on weekdays or weekends (UTC)
+//! - season: against the usual value of this hour on weekdays or weekends, on the clock where the device stands
 //! - jump: against the usual step from one state to the next
 //! - level: the mean of the last 24 states against everything older
 //!
@@ -114,13 +114,13 @@ impl Rarity {
     }
 
     /// Judges a value without learning it: range and season only, which need no unbroken past.
-    pub fn peek(&self, value: f64, time_ms: i64) -> Rare {
+    pub fn peek(&self, value: f64, local_ms: i64) -> Rare {
         let mut rare = Rare::none(View::Range, value);
         if self.row <= SILENT_ROWS {
             return rare;
         }
         self.range(value, &mut rare);
-        let cell = season_cell(time_ms);
+        let cell = season_cell(local_ms);
         if self.visits[cell] > 0 && self.season_square > 0.0 {
             let (expected, deviation) = (self.season[cell], self.season_square.sqrt());
             let score = (value - expected).abs() / deviation;
@@ -152,7 +152,7 @@ impl Rarity {
     }
 
     /// Judges a value and learns it.
-    pub fn observe(&mut self, value: f64, time_ms: i64) -> Rare {
+    pub fn observe(&mut self, value: f64, local_ms: i64) -> Rare {
         let speaks = self.row > SILENT_ROWS;
         let mut range = Rare::none(View::Range, value);
         if speaks {
@@ -172,7 +172,7 @@ impl Rarity {
             }
         };
 
-        let cell = season_cell(time_ms);
+        let cell = season_cell(local_ms);
         let expected = self.season[cell];
         let seen = self.see_season(value, cell, speaks);
         view(&self.tails[0], seen, SEASON, SEASON_FLOOR, View::Season, expected);
@@ -190,7 +190,7 @@ impl Rarity {
         self.tails[2].learn(seen.score * heard, self.row);
 
         let unreduced = usual.decades;
-        usual.decades = self.habituate(unreduced, time_ms);
+        usual.decades = self.habituate(unreduced, local_ms);
         usual.habit = unreduced - usual.decades;
         self.row = self.row.saturating_add(1);
         if range.decades >= usual.decades { range } else { usual }
@@ -256,10 +256,10 @@ impl Rarity {
     }
 
     /// What has come at about this time on earlier days counts less. Remembers the unreduced score.
-    fn habituate(&mut self, decades: f64, time_ms: i64) -> f64 {
+    fn habituate(&mut self, decades: f64, local_ms: i64) -> f64 {
         #[expect(clippy::cast_possible_truncation, reason = "days fit in 32 bits for five million years")]
-        let day = time_ms.div_euclid(DAY_MS) as i32;
-        let hour = hour_of(time_ms);
+        let day = local_ms.div_euclid(DAY_MS) as i32;
+        let hour = hour_of(local_ms);
         if self.day[hour] != day {
             self.habit[hour] = self.today[hour].max(0.7 * self.habit[hour]);
             self.today[hour] = 0.0;

@@ -301,7 +301,7 @@ impl Residuals {
     pub fn learn(
         &mut self,
         config: &ResidualConfig,
-        start_ms: i64,
+        local_ms: i64,
         values: &[f64],
         usual: &[Usual],
         normal: bool,
@@ -312,7 +312,7 @@ impl Residuals {
         }
         if config.hold_warm_up && self.fits == 0 {
             if normal {
-                self.held.push((start_ms, values.to_vec()));
+                self.held.push((local_ms, values.to_vec()));
             }
             return;
         }

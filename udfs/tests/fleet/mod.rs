@@ -308,6 +308,7 @@ pub struct Watched {
     pub config: MonitorConfig,
     pub names: Vec<String>,
     pub start_ms: i64,
+    pub offset_ms: i64,
     device_type: Option<&'static DeviceType>,
 }
 
@@ -322,6 +323,7 @@ impl Watched {
             config: MonitorConfig::default(),
             names,
             start_ms: START_MS,
+            offset_ms: 0,
             device_type: Catalogue::builtin().types.get(kind),
         }
     }
@@ -341,6 +343,7 @@ impl Watched {
             metrics: &metrics,
             peers: &[],
             peers_ms: 0,
+            offset_ms: self.offset_ms,
         };
         self.start_ms += WIDTH_MS;
         self.monitor.observe(&self.config, &state)

@@ -32,6 +32,7 @@ use crate::operators::read::{Reader, Streams, read};
 use crate::operators::window::{self, Terms};
 use crate::progress::Progress;
 use crate::settings::JobSettings;
+use crate::zones::Zones;
 
 /// What the workers read.
 pub enum Feed {
@@ -128,6 +129,7 @@ fn behind<'scope>(
     }
     let context = Context {
         config: part.monitor.resolve().expect("a measurement has no settings of types"),
+        zones: Zones::of(&part.settings).expect("a measurement has no time zones"),
         width_ms: part.settings.window_ms,
         aggregate: part.settings.aggregate,
         store_rows: false,

@@ -119,6 +119,9 @@ pub struct RunArguments {
     /// What stands for a metric in the metrics map: mean or last
     #[arg(long, value_name = "WHICH", help_heading = "Settings")]
     pub aggregate: Option<String>,
+    /// Where the devices' clocks are, such as America/Chicago
+    #[arg(long, value_name = "ZONE", help_heading = "Settings")]
+    pub time_zone: Option<String>,
     /// Any other setting, such as detectors.warm_up_windows=120
     #[arg(long, value_name = "KEY=VALUE", help_heading = "Settings")]
     pub set: Vec<String>,
@@ -167,6 +170,7 @@ impl RunArguments {
             ("ahead_windows", &self.ahead_windows),
             ("ahead_rows", &self.ahead_rows),
             ("aggregate", &self.aggregate),
+            ("time_zone", &self.time_zone),
             ("http", &self.http),
             ("http_token", &self.http_token),
         ]

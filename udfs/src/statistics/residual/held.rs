@@ -16,7 +16,7 @@ const RIDGE: f64 = 1e-3;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
-/// A state of the warm-up: start of its window, and values by slot.
+/// A state of the warm-up: start of its window on the device's clock, which tells its day, and values by slot.
 pub(super) type Held = (i64, Vec<f64>);
 
 impl Residuals {
