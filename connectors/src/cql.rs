@@ -36,7 +36,7 @@ use model::{Row, Value};
 use tokio::runtime::Runtime;
 
 use crate::fit::{check_prefix, check_row};
-use crate::{Checkpoint, Control, IdleMark, LeaseOwner, Store, StoreError};
+use crate::{Checkpoint, Control, IdleMark, LeaseOwner, Notice, Store, StoreError};
 use address::Address;
 use lease::Lease;
 use link::Link;
@@ -166,7 +166,7 @@ impl CqlStore {
     async fn clear_all(link: &Link, epoch: i64, kept: &[&str]) -> Result<(), StoreError> {
         bookkeeping::clear(link, epoch).await?;
         let data = TABLES.iter().map(|table| table.name);
-        let tables = data.chain(["checkpoint_parts", "idle_marks", "controls"]);
+        let tables = data.chain(["checkpoint_parts", "idle_marks", "controls", "notices"]);
         for table in tables.filter(|table| !kept.contains(table)) {
             let table = link.table(table);
             // To truncate costs the servers some hundred milliseconds, whatever there is, and seconds when they are busy.
@@ -246,6 +246,14 @@ impl Store for CqlStore {
 
     fn controls(&mut self) -> Result<Vec<Control>, StoreError> {
         self.wait(bookkeeping::controls(&self.link))
+    }
+
+    fn change_notices(&mut self, kept: &[Notice], gone: &[String]) -> Result<(), StoreError> {
+        self.wait(bookkeeping::change_notices(&self.link, kept, gone))
+    }
+
+    fn notices(&mut self) -> Result<Vec<Notice>, StoreError> {
+        self.wait(bookkeeping::notices(&self.link))
     }
 
     fn acquire_lease(&mut self, owner: &LeaseOwner) -> Result<(), StoreError> {

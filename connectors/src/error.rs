@@ -8,6 +8,17 @@ use crate::LeaseOwner;
 /// The cause below, whatever made it.
 pub(crate) type Cause = Box<dyn Error + Send + Sync>;
 
+/// An error with its causes: the HTTP client's own message leaves out why.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        text = format!("{text}: {deeper}");
+        cause = deeper.source();
+    }
+    text
+}
+
 /// A source can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {

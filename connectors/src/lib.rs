@@ -13,6 +13,7 @@ mod fit;
 pub mod kafka;
 pub mod memory;
 mod nearest;
+mod notice;
 mod ollama;
 mod owner;
 pub mod projection;
@@ -20,6 +21,7 @@ mod range;
 pub mod refused;
 pub mod sqlite;
 mod url;
+mod webhook;
 
 pub use cql::CqlStore;
 pub use days::{scan_days, state_row_at};
@@ -28,6 +30,7 @@ pub use file::{FileOptions, FileSource};
 pub use kafka::{KafkaProducer, KafkaSettings, KafkaSource};
 pub use memory::{MemoryEmbedder, MemorySource, MemoryStore, NullStore};
 pub use nearest::cosine;
+pub use notice::Notice;
 pub use ollama::Ollama;
 pub use owner::LeaseOwner;
 pub use projection::Projection;
@@ -35,6 +38,7 @@ pub use sqlite::SqliteStore;
 pub use url::{
     check_embedder, check_store, mask_address, open_existing_store, open_source, open_store, open_text_embedder,
 };
+pub use webhook::{Attempt, Webhook, WebhookError, WebhookSettings};
 
 use std::ops::{ControlFlow, Range};
 
@@ -242,6 +246,19 @@ pub trait Store: Send {
     /// # Errors
     /// If the store fails.
     fn controls(&mut self) -> Result<Vec<Control>, StoreError>;
+
+    /// Keeps notices, each in place of an earlier one with its id, and forgets those with the ids `gone`: all of it or nothing. No id
+    /// may be in both.
+    ///
+    /// # Errors
+    /// If the store fails; doing it again is safe.
+    fn change_notices(&mut self, kept: &[Notice], gone: &[String]) -> Result<(), StoreError>;
+
+    /// All notices by id.
+    ///
+    /// # Errors
+    /// If the store fails.
+    fn notices(&mut self) -> Result<Vec<Notice>, StoreError>;
 
     /// Takes the store for one job. A second call by the same handle changes nothing.
     ///

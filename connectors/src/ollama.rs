@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
-use crate::error::Cause;
+use crate::error::{Cause, chain};
 use crate::{EmbedError, Embedded, TextEmbedder};
 
 /// The port that Ollama listens at unless told otherwise.
@@ -161,17 +161,6 @@ impl Ollama {
     fn wrong_reply(&self, problem: String) -> EmbedError {
         EmbedError::Reply { place: self.place.clone(), model: self.model.clone(), problem }
     }
-}
-
-/// An error with its causes: the HTTP client's own message leaves out why.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        text = format!("{text}: {deeper}");
-        cause = deeper.source();
-    }
-    text
 }
 
 impl TextEmbedder for Ollama {

@@ -28,7 +28,7 @@ use model::{Row, Value};
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use crate::fit::{check_prefix, check_row};
-use crate::{Checkpoint, Control, IdleMark, LeaseOwner, Store, StoreError, range};
+use crate::{Checkpoint, Control, IdleMark, LeaseOwner, Notice, Store, StoreError, range};
 use lease::FileLock;
 use schema::TableSql;
 
@@ -175,6 +175,15 @@ impl Store for SqliteStore {
     fn controls(&mut self) -> Result<Vec<Control>, StoreError> {
         bookkeeping::controls(&self.connection)
             .map_err(|cause| failure::of_sqlite("read controls of", &self.path, cause))
+    }
+
+    fn change_notices(&mut self, kept: &[Notice], gone: &[String]) -> Result<(), StoreError> {
+        bookkeeping::change_notices(&mut self.connection, kept, gone)
+            .map_err(|cause| failure::of_sqlite("write notices to", &self.path, cause))
+    }
+
+    fn notices(&mut self) -> Result<Vec<Notice>, StoreError> {
+        bookkeeping::notices(&self.connection).map_err(|cause| failure::of_sqlite("read notices of", &self.path, cause))
     }
 
     fn acquire_lease(&mut self, owner: &LeaseOwner) -> Result<(), StoreError> {

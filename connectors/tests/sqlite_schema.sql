@@ -1,4 +1,4 @@
--- version 4
+-- version 5
 CREATE TABLE "device_metrics_raw" ("device_id" TEXT NOT NULL, "date" TEXT NOT NULL, "timestamp" INTEGER NOT NULL, "metric_name" TEXT NOT NULL, "metric_value" REAL, "unit" TEXT, "device_type" TEXT, "location" TEXT, "building_id" TEXT, "is_late" INTEGER, "version" INTEGER NOT NULL, PRIMARY KEY ("device_id", "date", "timestamp", "metric_name")) STRICT, WITHOUT ROWID;
 CREATE TABLE "device_state_snapshots" ("device_id" TEXT NOT NULL, "date" TEXT NOT NULL, "snapshot_time" INTEGER NOT NULL, "device_type" TEXT, "location" TEXT, "building_id" TEXT, "metrics" TEXT, "embedding" BLOB, "embedding_method" TEXT, "anomaly_score" REAL, "is_anomalous" INTEGER, "severity" TEXT, "readings" INTEGER, "metrics_last" TEXT, "metrics_min" TEXT, "metrics_max" TEXT, "metrics_count" TEXT, "verdicts" TEXT, "embedding_pending" TEXT, "corrected" INTEGER, "version" INTEGER NOT NULL, PRIMARY KEY ("device_id", "date", "snapshot_time")) STRICT;
 CREATE TABLE "device_profiles" ("device_id" TEXT NOT NULL, "device_type" TEXT, "location" TEXT, "building_id" TEXT, "profile_embedding" BLOB, "profile_created_at" INTEGER, "profile_updated_at" INTEGER, "last_seen" INTEGER, "metric_stats" TEXT, "normal_states" INTEGER, "version" INTEGER NOT NULL, PRIMARY KEY ("device_id")) STRICT;
@@ -14,3 +14,4 @@ CREATE TABLE "checkpoint_parts" ("id" INTEGER NOT NULL, "part" INTEGER NOT NULL,
 CREATE TABLE "idle_marks" ("partition" INTEGER NOT NULL, "offset" INTEGER NOT NULL, "watermark" INTEGER NOT NULL, PRIMARY KEY ("partition", "offset")) STRICT, WITHOUT ROWID;
 CREATE TABLE "controls" ("window" INTEGER NOT NULL, "id" TEXT NOT NULL, "body" BLOB NOT NULL, PRIMARY KEY ("window", "id")) STRICT;
 CREATE TABLE "lease" ("one" INTEGER PRIMARY KEY CHECK ("one" = 1), "host" TEXT NOT NULL, "pid" INTEGER NOT NULL, "instance" TEXT NOT NULL, "started" INTEGER NOT NULL) STRICT;
+CREATE TABLE "notices" ("id" TEXT PRIMARY KEY, "body" BLOB NOT NULL) STRICT, WITHOUT ROWID;

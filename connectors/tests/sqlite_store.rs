@@ -94,7 +94,7 @@ fn errors_say_what_where_and_what_helps() {
         could not make the folder of store "FOLDER/notes.txt/below/store.db": Not a directory (os error 20); a part of its path is a file and no folder: name another one
         could not open store "FOLDER": unable to open database file: FOLDER; check that it is a file in a folder that this user may write
         store "FOLDER/foreign.db" is an SQLite database of another program; name another file
-        store "FOLDER/newer.db" has schema version 99 and this program writes version 4; use the program that made it, or name another file and replay
+        store "FOLDER/newer.db" has schema version 99 and this program writes version 5; use the program that made it, or name another file and replay
         opened
         opened
         opened
@@ -163,4 +163,19 @@ fn the_schema_is_pinned() {
     let version: i32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0)).unwrap();
     expect_test::expect_file!["sqlite_schema.sql"]
         .assert_eq(&format!("-- version {version}\n{};\n", tables.join(";\n")));
+}
+
+/// A store of the version before notices goes on being used, with all that it holds.
+#[test]
+fn a_store_without_notices_gets_them() {
+    let folder = Folder::new();
+    let path = folder.path().join("store.db");
+    let mut store = SqliteStore::open(&path).unwrap();
+    store.write(&[late("RTU-1", 5, "fan_speed", 0, 1, 1.5)]).unwrap();
+    drop(store);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    connection.execute_batch("DROP TABLE notices; PRAGMA user_version = 4").unwrap();
+    drop(connection);
+    let mut store = SqliteStore::open(&path).unwrap();
+    assert_eq!((store.count(TableId::LateMetrics).unwrap(), store.notices().unwrap()), (1, vec![]));
 }

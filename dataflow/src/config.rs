@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use toml::{Table, Value};
 
 use crate::detectors::Detectors;
-use crate::settings::{EmbeddingSettings, JobSettings};
+use crate::settings::{EmbeddingSettings, JobSettings, WebhookSettings};
 pub(crate) use keys::nearest;
 use keys::{check_keys, flat, name_keys};
 
@@ -39,6 +39,8 @@ pub struct Config {
     pub job: JobSettings,
     /// Properties of librdkafka, such as `"security.protocol" = "SASL_PLAINTEXT"`.
     pub kafka: Properties,
+    /// Where alerts go.
+    pub webhook: WebhookSettings,
     /// How states get vectors of texts.
     pub embedding: EmbeddingSettings,
     /// Thresholds of the detectors.
@@ -91,6 +93,7 @@ impl Default for Config {
             http_token: Secret::default(),
             kafka: Properties::default(),
             job: JobSettings::default(),
+            webhook: WebhookSettings::default(),
             embedding: EmbeddingSettings::default(),
             detectors: Detectors::default(),
         }
@@ -163,7 +166,7 @@ pub fn from_table_and_flags(name: &str, table: Table, flags: &[(String, String)]
 }
 
 /// What says where the job runs and not what it makes of its messages.
-const OF_THE_PLACE: [&str; 10] = [
+const OF_THE_PLACE: [&str; 11] = [
     "source",
     "store",
     "embedder",
@@ -173,8 +176,10 @@ const OF_THE_PLACE: [&str; 10] = [
     "http",
     "http_token",
     "kafka",
+    "webhook",
     "embedding",
 ];
+
 
 /// The settings that a backtest compares: `base` (a name and its table), then a file, then flags, all without the environment
 /// and without what says where a job runs: its passwords need not be at hand.

@@ -15,6 +15,7 @@
 //! `embed` is there for embedders of texts, which take their time; others work within `detect`.
 //! Timely's timestamp is the window start in milliseconds; *frontier passed* behind `write` means *durable*.
 
+pub mod alerts;
 pub mod begin;
 pub mod checkpoint;
 pub mod clock;

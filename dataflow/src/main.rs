@@ -31,6 +31,8 @@ enum Command {
     Store(commands::store::StoreArguments),
     /// List incidents, or say what one of them was.
     Incidents(commands::incidents::IncidentsArguments),
+    /// List alerts that have not arrived, tell them again, or try the webhook out.
+    Alerts(commands::alerts::AlertsArguments),
     /// Say when people work on devices, so that no incident opens meanwhile.
     Maintenance(commands::maintenance::MaintenanceArguments),
     /// List messages that could not be used.
@@ -94,6 +96,7 @@ fn main() -> ExitCode {
         Some(Command::Replay(replay)) => commands::replay::run(&replay),
         Some(Command::Store(store)) => commands::store::run(&store),
         Some(Command::Incidents(incidents)) => commands::incidents::run(&incidents),
+        Some(Command::Alerts(alerts)) => commands::alerts::run(&alerts),
         Some(Command::Maintenance(maintenance)) => commands::maintenance::run(&maintenance),
         Some(Command::DeadLetters(dead_letters)) => commands::dead_letters::run(&dead_letters),
         Some(Command::Profiles(profiles)) => commands::profiles::run(&profiles),

@@ -3,16 +3,15 @@
 //! At least once: a row is written, then told, and only then does its stamp count as durable, so that a crash between the two
 //! repeats the telling. A transition always has the same id and the same content.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use connectors::{Event, KafkaProducer, KafkaSettings, KafkaSource, Poll, Source as _};
+use connectors::{Event, KafkaProducer, KafkaSettings, KafkaSource, Poll, Source as _, Store, StoreError};
 use model::tables::TableId;
-use model::time::format_ms;
 use model::{Row, Value};
-use serde_json::json;
 
+use crate::alerts::transition::Transitions;
 use crate::checkpoint::Start;
 
 /// Hears of rows on the store's thread.
@@ -22,6 +21,14 @@ pub trait Outlet: Send {
 
     /// Rows that are about to be written, in their order, every version of them.
     fn note(&mut self, rows: &[Row]);
+
+    /// What was noted is durable in the store: keeps what has to outlast the process in the store's bookkeeping, before it is told.
+    ///
+    /// # Errors
+    /// If the store fails; keeping it again is safe.
+    fn keep(&mut self, _store: &mut dyn Store) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// What was noted is durable in the store: tells it, and returns when it has arrived.
     ///
@@ -88,14 +95,10 @@ impl Outlet for DeadLetterTopic {
     }
 }
 
-/// An incident, as it is told apart before it has a row.
-type IncidentKey = (String, String, i64);
-
 /// Openings, changes of severity and closings of incidents, one JSON object each, by device.
 pub struct AnomalyTopic {
     producer: KafkaProducer,
-    /// Open incidents with the severity that was told last.
-    open: HashMap<IncidentKey, String>,
+    transitions: Transitions,
     /// Ids in the topic's tail: told by an earlier run.
     told: HashSet<String>,
     /// Device, id and text.
@@ -116,73 +119,22 @@ impl AnomalyTopic {
     pub fn open(url: &str, settings: &KafkaSettings) -> anyhow::Result<Self> {
         let producer = open_producer(url, settings).context("could not open the topic of anomalies")?;
         let told = read_tail(url, settings).context("could not read what the topic of anomalies holds")?;
-        Ok(AnomalyTopic { producer, open: HashMap::new(), told, noted: Vec::new() })
-    }
-
-    /// What a row tells, if it is the first one of a transition.
-    fn transition(&mut self, row: &Row) -> Option<(String, String, String)> {
-        let text = |column| row.value(column).as_text().unwrap_or_default();
-        let number = |column| row.value(column).as_int().unwrap_or_default();
-        let device = text("device_id").to_owned();
-        let key = (device.clone(), text("anomaly_type").to_owned(), number("started_at"));
-        let severity = text("severity");
-        let known = self.open.get(&key);
-        if text("status") == "closed" {
-            self.open.remove(&key);
-        } else if known.is_some_and(|known| known == severity) {
-            return None;
-        } else {
-            self.open.insert(key, severity.to_owned());
-        }
-        let Value::Uuid(uuid) = row.value("anomaly_id") else { return None };
-        let uuid = uuid::Uuid::from_bytes(*uuid).to_string();
-        let id = format!("{uuid}:{}", number("transition"));
-        let contributions = serde_json::from_str(text("contributions")).unwrap_or(serde_json::Value::Null);
-        let similar = |column| match row.value(column) {
-            Value::Texts(texts) => json!(texts),
-            Value::Doubles(scores) => json!(scores),
-            _ => json!([]),
-        };
-        let message = json!({
-            "id": id,
-            "anomaly_id": uuid,
-            "transition": number("transition"),
-            "device_id": device,
-            "device_type": text("device_type"),
-            "location": row.value("location").as_text(),
-            "building_id": row.value("building_id").as_text(),
-            "kind": text("anomaly_type"),
-            "status": text("status"),
-            "severity": severity,
-            "score": row.value("anomaly_score").as_double(),
-            "started_at": format_ms(number("started_at")),
-            "ended_at": format_ms(number("ended_at")),
-            "detected_at": format_ms(number("detected_at")),
-            "peak_at": format_ms(number("snapshot_time")),
-            "summary": text("detection_details"),
-            "contributions": contributions,
-            "similar_times": similar("similar_times"),
-            "similar_scores": similar("similar_scores"),
-        });
-        Some((device, id, message.to_string()))
+        Ok(AnomalyTopic { producer, transitions: Transitions::default(), told, noted: Vec::new() })
     }
 }
 
 impl Outlet for AnomalyTopic {
     fn begin(&mut self, start: &Start) {
-        for device in &start.devices {
-            for (kind, start_ms, severity) in device.open_incidents() {
-                let key = (device.device_id.clone(), kind.to_owned(), start_ms);
-                self.open.insert(key, severity.name().to_owned());
-            }
-        }
+        self.transitions.begin(start);
     }
 
     fn note(&mut self, rows: &[Row]) {
-        for row in rows.iter().filter(|row| row.table == TableId::AnomalyEvents) {
-            if let Some(noted) = self.transition(row).filter(|(_, id, _)| !self.told.contains(id)) {
-                self.noted.push(noted);
-            }
+        for row in rows {
+            let transition = self.transitions.of_row(row).filter(|transition| !self.told.contains(transition.id()));
+            let noted = transition.map(|transition| {
+                (transition.text("device_id").to_owned(), transition.id().to_owned(), transition.object.to_string())
+            });
+            self.noted.extend(noted);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Counters that a process shows while it runs. They steer nothing but backpressure, and no result depends on them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, Ordering::Relaxed};
 
+use crate::alerts::Counts;
 use crate::delays::Delays;
 use crate::status::Status;
 
@@ -16,10 +17,23 @@ pub struct Progress {
     windows: AtomicU64,
     incidents: AtomicU64,
     behind_checkpoint: AtomicU64,
+    durable: DurableMs,
     /// How late rows are.
     pub delays: Arc<Delays>,
     /// Where the job stands.
     pub status: Status,
+    /// What became of alerts.
+    pub alerts: Counts,
+}
+
+/// A stamp; at first the lowest there is.
+#[derive(Debug)]
+struct DurableMs(AtomicI64);
+
+impl Default for DurableMs {
+    fn default() -> Self {
+        DurableMs(AtomicI64::new(i64::MIN))
+    }
 }
 
 impl Progress {
@@ -44,6 +58,16 @@ impl Progress {
     /// Reading had to wait for the store.
     pub fn waited_for_store(&self) {
         self.waits.fetch_add(1, Relaxed);
+    }
+
+    /// Everything stamped below is durable, and was told.
+    pub fn set_durable_ms(&self, stamp_ms: i64) {
+        self.durable.0.fetch_max(stamp_ms, Ordering::Release);
+    }
+
+    /// The lowest stamp that may not be durable yet, while the job goes on; `i64::MIN`: not known.
+    pub fn durable_ms(&self) -> i64 {
+        self.durable.0.load(Ordering::Acquire)
     }
 
     /// States closed and incidents opened.

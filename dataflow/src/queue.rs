@@ -167,7 +167,10 @@ fn serve(
                 outlets.iter_mut().for_each(|outlet| outlet.note(&rows));
                 let rows = newest_only(rows);
                 persist(abandoned, || store.write(&rows))?;
-                outlets.iter_mut().try_for_each(|outlet| outlet.tell())?;
+                for outlet in &mut *outlets {
+                    persist(abandoned, || outlet.keep(store))?;
+                    outlet.tell()?;
+                }
                 for (reply, ticket) in replies {
                     let _ = reply.send(ticket); // a worker that ended no longer asks
                 }

@@ -1,10 +1,13 @@
 //! Settings of the job: defaults, checks, and how durations are written.
 
+mod webhook;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use crate::zones::{UTC, Zones};
+pub use webhook::WebhookSettings;
 
 /// What the job does with time, bounds and checkpoints. Durations are texts such as `"30s"`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

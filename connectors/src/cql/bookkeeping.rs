@@ -1,4 +1,4 @@
-//! The job's own tables: checkpoints, idle marks and controls.
+//! The job's own tables: checkpoints, idle marks, controls and notices.
 
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 use scylla::response::PagingState;
@@ -12,7 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::failure::{failed, unreadable};
 use super::lease;
 use super::link::Link;
-use crate::{Checkpoint, Control, IdleMark, StoreError, checksum};
+use crate::{Checkpoint, Control, IdleMark, Notice, StoreError, checksum};
 
 /// The partition of all that a job keeps: a keyspace belongs to one.
 pub(super) const JOB: &str = "plenum";
@@ -261,6 +261,42 @@ pub(super) async fn controls(link: &Link) -> Result<Vec<Control>, StoreError> {
     })
     .await?;
     Ok(controls)
+}
+
+/// One batch within one partition: the servers do all of it or nothing.
+pub(super) async fn change_notices(link: &Link, kept: &[Notice], gone: &[String]) -> Result<(), StoreError> {
+    const ACTION: &str = "write notices to";
+    let table = link.table("notices");
+    let insert = Statement::new(format!("INSERT INTO {table} (job, id, body) VALUES (?, ?, ?)"));
+    let insert = link.prepare(ACTION, &insert).await?;
+    let delete = link.prepare(ACTION, &Statement::new(format!("DELETE FROM {table} WHERE job = ? AND id = ?"))).await?;
+    let mut batch = Batch::new(BatchType::Unlogged);
+    batch.set_is_idempotent(true);
+    let text = |text: &str| Some(CqlValue::Text(text.to_owned()));
+    let mut values = Vec::new();
+    for notice in kept {
+        batch.append_statement(insert.clone());
+        values.push(vec![text(JOB), text(&notice.id), Some(CqlValue::Blob(notice.body.clone()))]);
+    }
+    for id in gone {
+        batch.append_statement(delete.clone());
+        values.push(vec![text(JOB), text(id)]);
+    }
+    if values.is_empty() {
+        return Ok(());
+    }
+    let result = link.session.get_session().batch(&batch, values).await;
+    result.map(drop).map_err(|error| failed(ACTION, &link.place(), error))
+}
+
+pub(super) async fn notices(link: &Link) -> Result<Vec<Notice>, StoreError> {
+    let text = format!("SELECT id, body FROM {} WHERE job = ?", link.table("notices"));
+    let mut notices = Vec::new();
+    each(link, "read notices of", text, |(id, body): (String, Option<Vec<u8>>)| {
+        notices.push(Notice { id, body: body.unwrap_or_default() });
+    })
+    .await?;
+    Ok(notices)
 }
 
 /// Reads the job's partition of a table by the page.

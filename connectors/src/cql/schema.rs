@@ -11,7 +11,7 @@ use super::dialect::Dialect;
 
 /// The job's own tables: name, columns, key. The lease lies in the partition of the checkpoints, so that one conditional
 /// write covers both. Attempts tell apart the parts of two checkpoints with one number.
-pub(super) const BOOKKEEPING: [(&str, &str, &str); 4] = [
+pub(super) const BOOKKEEPING: [(&str, &str, &str); 5] = [
     (
         "checkpoints",
         "job text, id bigint, epoch bigint static, host text static, pid bigint static, instance text static, \
@@ -25,6 +25,7 @@ pub(super) const BOOKKEEPING: [(&str, &str, &str); 4] = [
     ),
     ("idle_marks", "job text, partition int, offset bigint, watermark bigint", "(job), partition, offset"),
     ("controls", "job text, window timestamp, id text, body blob", "(job), window, id"),
+    ("notices", "job text, id text, body blob", "(job), id"),
 ];
 
 /// The materialised view of the system that this one succeeds.

@@ -9,7 +9,7 @@ use model::tables::{TABLES, TableId};
 use model::{Row, Value};
 
 use crate::fit::{check_prefix, check_row};
-use crate::{Checkpoint, Control, IdleMark, LeaseOwner, Store, StoreError, checksum};
+use crate::{Checkpoint, Control, IdleMark, LeaseOwner, Notice, Store, StoreError, checksum};
 
 /// A key in key order.
 #[derive(Clone, Debug)]
@@ -51,6 +51,7 @@ struct Content {
     checkpoints: BTreeMap<u64, Kept>,
     marks: BTreeMap<(u32, i64), i64>,
     controls: BTreeMap<(i64, String), Vec<u8>>,
+    notices: BTreeMap<String, Vec<u8>>,
     lease: Option<(LeaseOwner, Weak<()>)>,
 }
 
@@ -192,6 +193,18 @@ impl Store for MemoryStore {
             .collect())
     }
 
+    fn change_notices(&mut self, kept: &[Notice], gone: &[String]) -> Result<(), StoreError> {
+        let mut content = self.content();
+        content.notices.extend(kept.iter().map(|notice| (notice.id.clone(), notice.body.clone())));
+        gone.iter().for_each(|id| drop(content.notices.remove(id)));
+        Ok(())
+    }
+
+    fn notices(&mut self) -> Result<Vec<Notice>, StoreError> {
+        let notice = |(id, body): (&String, &Vec<u8>)| Notice { id: id.clone(), body: body.clone() };
+        Ok(self.content().notices.iter().map(notice).collect())
+    }
+
     fn acquire_lease(&mut self, owner: &LeaseOwner) -> Result<(), StoreError> {
         let mut content = self.content();
         self.refuse_if_held(&content)?;
@@ -253,6 +266,7 @@ impl Store for MemoryStore {
         content.tables.iter_mut().for_each(BTreeMap::clear);
         content.checkpoints.clear();
         content.marks.clear();
+        content.notices.clear();
         Ok(())
     }
 }
@@ -293,6 +307,14 @@ impl Store for NullStore {
     }
 
     fn controls(&mut self) -> Result<Vec<Control>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    fn change_notices(&mut self, _: &[Notice], _: &[String]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn notices(&mut self) -> Result<Vec<Notice>, StoreError> {
         Ok(Vec::new())
     }
 

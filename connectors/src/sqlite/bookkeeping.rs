@@ -1,4 +1,4 @@
-//! The job's own tables: checkpoints, idle marks and controls.
+//! The job's own tables: checkpoints, idle marks, controls and notices.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use model::tables::TABLES;
 use rusqlite::{Connection, ErrorCode, OptionalExtension as _, Transaction, TransactionBehavior, params};
 
 use super::{failure, schema};
-use crate::{Checkpoint, Control, IdleMark, StoreError, checksum};
+use crate::{Checkpoint, Control, IdleMark, Notice, StoreError, checksum};
 
 /// A part is stored in pieces of this size: a row is read and written whole.
 const PIECE_BYTES: usize = 1 << 20;
@@ -165,6 +165,28 @@ pub(super) fn controls(connection: &Connection) -> rusqlite::Result<Vec<Control>
     connection
         .prepare_cached("SELECT \"window\", id, body FROM controls ORDER BY 1, 2")?
         .query_map([], |row| Ok(Control { window_ms: row.get(0)?, id: row.get(1)?, body: row.get(2)? }))?
+        .collect()
+}
+
+pub(super) fn change_notices(connection: &mut Connection, kept: &[Notice], gone: &[String]) -> rusqlite::Result<()> {
+    let transaction = begin(connection)?;
+    {
+        let mut insert = transaction.prepare_cached("INSERT OR REPLACE INTO notices VALUES (?, ?)")?;
+        for notice in kept {
+            insert.execute(params![notice.id, notice.body])?;
+        }
+        let mut delete = transaction.prepare_cached("DELETE FROM notices WHERE id = ?")?;
+        for id in gone {
+            delete.execute([id])?;
+        }
+    }
+    transaction.commit()
+}
+
+pub(super) fn notices(connection: &Connection) -> rusqlite::Result<Vec<Notice>> {
+    connection
+        .prepare_cached("SELECT id, body FROM notices ORDER BY 1")?
+        .query_map([], |row| Ok(Notice { id: row.get(0)?, body: row.get(1)? }))?
         .collect()
 }
 

@@ -10,7 +10,9 @@ use super::failure;
 use crate::StoreError;
 
 /// Raised whenever [`ddl`] changes.
-const SCHEMA_VERSION: i32 = 4;
+const SCHEMA_VERSION: i32 = 5;
+/// A file of this version lacks [`NOTICES`] alone, and gets it.
+const WITHOUT_NOTICES: i32 = 4;
 /// Marks the file as a store of this program: "PLNM".
 const APPLICATION_ID: i32 = 0x504c_4e4d;
 
@@ -23,8 +25,13 @@ CREATE TABLE \"controls\" (\"window\" INTEGER NOT NULL, \"id\" TEXT NOT NULL, \"
 CREATE TABLE \"lease\" (\"one\" INTEGER PRIMARY KEY CHECK (\"one\" = 1), \"host\" TEXT NOT NULL, \"pid\" INTEGER NOT NULL, \"instance\" TEXT NOT NULL, \"started\" INTEGER NOT NULL) STRICT;
 ";
 
+/// The youngest of them.
+const NOTICES: &str =
+    "CREATE TABLE \"notices\" (\"id\" TEXT PRIMARY KEY, \"body\" BLOB NOT NULL) STRICT, WITHOUT ROWID;\n";
+
 /// Names of the job's own tables.
-pub(super) const BOOKKEEPING_TABLES: [&str; 4] = ["checkpoints", "checkpoint_parts", "idle_marks", "controls"];
+pub(super) const BOOKKEEPING_TABLES: [&str; 5] =
+    ["checkpoints", "checkpoint_parts", "idle_marks", "controls", "notices"];
 
 /// The statements of one table, made once.
 pub(super) struct TableSql {
@@ -116,26 +123,27 @@ pub(super) fn ddl() -> String {
         let _ = writeln!(sql, "\"version\" INTEGER NOT NULL, PRIMARY KEY ({keys})) {options};");
     }
     sql.push_str(BOOKKEEPING);
+    sql.push_str(NOTICES);
     sql
 }
 
 /// Sets the connection up, and makes the tables in an empty file.
 pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let fail = |cause| failure::of_sqlite("open", path, cause);
-    if is_ready(connection, path)? {
+    if standing(connection, path)? == Standing::Ready {
         return set_up(connection, path);
     }
     set_up(connection, path)?;
     connection.execute_batch("BEGIN IMMEDIATE").map_err(fail)?;
     // Another process may have been faster.
-    let made = match is_ready(connection, path) {
-        Ok(true) => Ok(()),
-        Ok(false) => connection
-            .execute_batch(&format!(
-                "{}PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}",
-                ddl()
-            ))
-            .map_err(fail),
+    let make = |ddl: &str| {
+        let versions = format!("PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}");
+        connection.execute_batch(&format!("{ddl}{versions}")).map_err(fail)
+    };
+    let made = match standing(connection, path) {
+        Ok(Standing::Ready) => Ok(()),
+        Ok(Standing::WithoutNotices) => make(NOTICES),
+        Ok(Standing::Empty) => make(&ddl()),
         Err(error) => Err(error),
     };
     match made {
@@ -167,15 +175,24 @@ fn set_up(connection: &Connection, path: &Path) -> Result<(), StoreError> {
         .map_err(fail)
 }
 
-/// Whether the tables are there. An error if the file belongs to another program or version.
-fn is_ready(connection: &Connection, path: &Path) -> Result<bool, StoreError> {
+/// Which tables a file has.
+#[derive(PartialEq, Eq)]
+enum Standing {
+    Ready,
+    WithoutNotices,
+    Empty,
+}
+
+/// An error if the file belongs to another program or version.
+fn standing(connection: &Connection, path: &Path) -> Result<Standing, StoreError> {
     let fail = |cause| failure::of_sqlite("open", path, cause);
     let pragma = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0));
     let (application, version) = (pragma("application_id").map_err(fail)?, pragma("user_version").map_err(fail)?);
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).map_err(fail)?;
     let problem = match (application, version, tables) {
-        (APPLICATION_ID, SCHEMA_VERSION, _) => return Ok(true),
-        (0, 0, 0) => return Ok(false),
+        (APPLICATION_ID, SCHEMA_VERSION, _) => return Ok(Standing::Ready),
+        (APPLICATION_ID, WITHOUT_NOTICES, _) => return Ok(Standing::WithoutNotices),
+        (0, 0, 0) => return Ok(Standing::Empty),
         (APPLICATION_ID, version, _) => format!(
             "has schema version {version} and this program writes version {SCHEMA_VERSION}; use the program that made it, \
              or name another file and replay"

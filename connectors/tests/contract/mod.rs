@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use connectors::{Checkpoint, Control, IdleMark, LeaseOwner, Store, StoreError};
+use connectors::{Checkpoint, Control, IdleMark, LeaseOwner, Notice, Store, StoreError};
 use model::tables::{Kind, TABLES, Table, TableId};
 use model::{Row, Value, Version};
 
@@ -44,6 +44,7 @@ macro_rules! contracts {
             a_checkpoint_replaces_damaged_ones_above_it,
             the_higher_watermark_of_a_mark_stays,
             controls_come_back_by_window,
+            notices_change_together,
             one_live_job_holds_the_store_and_a_dead_one_is_taken_over,
             clear_leaves_nothing_that_hides_a_replay,
             two_handles_write_at_the_same_time
@@ -278,6 +279,20 @@ pub fn controls_come_back_by_window(place: &Place<'_>) {
     assert_eq!((place.open)().controls().unwrap(), expected);
 }
 
+pub fn notices_change_together(place: &Place<'_>) {
+    let mut store = (place.open)();
+    let notice = |id: &str, body: &str| Notice { id: id.to_owned(), body: body.as_bytes().to_owned() };
+    store.change_notices(&[notice("b", "x"), notice("a/2", "y"), notice("c", "z")], &[]).unwrap();
+    store.change_notices(&[notice("b", "again"), notice("d", "")], &["c".to_owned(), "none".to_owned()]).unwrap();
+    store.change_notices(&[], &[]).unwrap();
+    let expected = [notice("a/2", "y"), notice("b", "again"), notice("d", "")];
+    assert_eq!((place.open)().notices().unwrap(), expected);
+    // As large as a burst of alerts is.
+    let large = notice("e", &"x".repeat(700_000));
+    store.change_notices(std::slice::from_ref(&large), &["a/2".to_owned(), "b".to_owned(), "d".to_owned()]).unwrap();
+    assert_eq!((place.open)().notices().unwrap(), [large]);
+}
+
 pub fn one_live_job_holds_the_store_and_a_dead_one_is_taken_over(place: &Place<'_>) {
     let owner = |pid| LeaseOwner { host: "plant-1".into(), pid, instance: "x".into(), started_ms: 1_772_445_600_000 };
     let (mut first, mut second) = ((place.open)(), (place.open)());
@@ -310,8 +325,10 @@ pub fn clear_leaves_nothing_that_hides_a_replay(place: &Place<'_>) {
     store.write_checkpoint(&checkpoint(3, 1)).unwrap();
     store.write_marks(&[IdleMark { partition: 0, offset: 1, watermark_ms: 2 }]).unwrap();
     store.write_controls(&[Control { window_ms: 0, id: "a".into(), body: vec![] }]).unwrap();
+    store.change_notices(&[Notice { id: "a".into(), body: vec![1] }], &[]).unwrap();
     store.clear_results().unwrap();
     assert_eq!((store.marks().unwrap(), store.controls().unwrap().len()), (vec![], 1));
+    assert_eq!(store.notices().unwrap(), [], "nobody is told of what is to be found again");
     store.clear().unwrap();
     assert!(TABLES.iter().all(|table| store.count(table.id).unwrap() == 0));
     assert_eq!(store.latest_checkpoint().unwrap(), None);

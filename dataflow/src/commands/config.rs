@@ -90,6 +90,7 @@ fn check(config: &Config) -> anyhow::Result<()> {
     if !config.http.is_empty() {
         crate::commands::run::parse_address(&config.http)?;
     }
+    crate::commands::run::check_webhook(config)?;
     match config.store.split_once(':') {
         Some(("scylla" | "cassandra", _)) => connectors::CqlStore::check_address(&config.store)?,
         Some(("sqlite", path)) if !path.is_empty() => {}
@@ -115,7 +116,12 @@ fn mask(table: &mut Table) {
         let secret = ["password", "secret", "token", "key.pem", "jaas", "oauthbearer.config"]
             .iter()
             .any(|word| key.contains(word));
-        mask_value(value, secret);
+        match value {
+            Value::Table(headers) if key == "headers" => {
+                headers.iter_mut().for_each(|(_, value)| mask_value(value, true))
+            }
+            value => mask_value(value, secret),
+        }
     }
 }
 
@@ -145,6 +151,8 @@ mod tests {
             [[webhooks]]
             url = "https://a.example/b@c"
             api_token = 7
+            [webhook.headers]
+            X-Any = "hunter2"
         "#
         .parse()
         .unwrap();
@@ -156,6 +164,9 @@ mod tests {
             [kafka]
             sasl_password = "***"
             topic = "***"
+
+            [webhook.headers]
+            X-Any = "***"
 
             [[webhooks]]
             api_token = "***"

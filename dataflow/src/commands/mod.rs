@@ -1,5 +1,6 @@
 //! One command a file. A command returns 0 when all is fine and 1 when it found a problem; wrong use is 2.
 
+pub mod alerts;
 pub mod ask;
 pub mod backtest;
 pub mod bench;

@@ -3,6 +3,7 @@
 mod arguments;
 mod embedding;
 pub mod http;
+mod outlets;
 mod processes;
 mod source;
 mod summary;
@@ -13,7 +14,7 @@ use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
@@ -23,17 +24,16 @@ use model::tables::TableId;
 use crate::clock;
 use crate::commands::WrongUse;
 use crate::commands::common::{ask, thousands};
-use crate::config::Config;
 use crate::delays::DelayMeter;
 use crate::faults::Faults;
 use crate::job::{JobConfig, Status};
-use crate::outlets::{AnomalyTopic, DeadLetterTopic, Outlet};
 use crate::progress::Progress;
 use crate::run::Outcome;
 
 pub use arguments::RunArguments;
 pub use embedding::{Embedder, embedder};
 pub use http::parse_address;
+pub use outlets::{check_webhook, outlet_urls};
 pub use source::{labels_of, open as open_source, topic_url};
 pub use usage::{cpu_seconds, peak_rss_bytes};
 pub use watcher::Watcher;
@@ -84,7 +84,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         faults: Faults::default(),
         timed: true,
     };
-    let mut outlets = if workers.process == 0 { open_outlets(&config)? } else { Vec::new() };
+    let mut outlets = if workers.process == 0 { outlets::open(&config)? } else { Vec::new() };
     let stop = stop_on_signals()?;
     let progress = Arc::new(Progress::default());
     if store.is_some() && source.source.live().is_some() {
@@ -97,11 +97,17 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         _ => None,
     };
     outlets.extend(served.iter().map(http::Served::outlet));
+    let is_live = source.source.live().is_some();
+    let alerts = outlets::start_alerts(&config, store.is_some(), is_live, &progress, &mut outlets)?;
     let watcher = show.then(|| Watcher::start(Arc::clone(&progress), Arc::clone(&source.source)));
     let cpu_before = cpu_seconds();
     let result = crate::run::run_telling(&job, &workers, store, outlets, &stop, &progress);
     if let Some(watcher) = watcher {
         watcher.finish();
+    }
+    if let Some(alerts) = alerts {
+        let is_complete = result.as_ref().is_ok_and(|outcome| reached_end(&outcome.status));
+        alerts.finish(is_complete, result.is_err() || stop.load(Ordering::SeqCst), &stop);
     }
     if let Some(service) = embedding.service {
         // Only the first process has a store to complete states in.
@@ -128,40 +134,6 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         served.finish(outcome.manifest.as_ref(), arguments.http.is_some(), &stop);
     }
     Ok(if report.is_consistent() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// The topics that the settings name.
-fn open_outlets(config: &Config) -> anyhow::Result<Vec<Box<dyn Outlet>>> {
-    let mut outlets: Vec<Box<dyn Outlet>> = Vec::new();
-    let [dead_letters, anomalies] = outlet_urls(config)?;
-    if let Some(url) = dead_letters {
-        outlets.push(Box::new(DeadLetterTopic::open(&url, &config.kafka())?));
-    }
-    if let Some(url) = anomalies {
-        outlets.push(Box::new(AnomalyTopic::open(&url, &config.kafka())?));
-    }
-    Ok(outlets)
-}
-
-/// Addresses of the topics for dead letters and for anomalies, where the settings name them.
-///
-/// # Errors
-/// [`WrongUse`] if one is no topic, or the one that the job reads; or without a store, for only what is durable is told.
-pub fn outlet_urls(config: &Config) -> anyhow::Result<[Option<String>; 2]> {
-    let url = |(name, topic): (&str, &String)| -> anyhow::Result<Option<String>> {
-        if topic.is_empty() {
-            return Ok(None);
-        }
-        let url = topic_url(topic, &config.source)?;
-        if url == config.source {
-            bail!(WrongUse(format!("setting {name:?} is the topic that the job reads: it would read what it sends")));
-        }
-        if config.store == "null" {
-            bail!(WrongUse(format!("setting {name:?} needs a store: only what is durable there is told")));
-        }
-        Ok(Some(url))
-    };
-    Ok([url(("dead_letter_topic", &config.dead_letter_topic))?, url(("anomaly_topic", &config.anomaly_topic))?])
 }
 
 fn release(outcome: &mut Outcome) -> anyhow::Result<()> {

@@ -38,7 +38,7 @@ enum Action {
     Dump {
         #[command(flatten)]
         store: StoreArgument,
-        /// Only this table; checkpoints, idle_marks and controls are printed only when named
+        /// Only this table; checkpoints, idle_marks, controls and notices are printed only when named
         #[arg(long, value_name = "NAME")]
         table: Vec<String>,
     },

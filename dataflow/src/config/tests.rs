@@ -1,3 +1,5 @@
+//! Layers, messages, secrets.
+
 use super::*;
 
 fn flags(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

@@ -138,6 +138,10 @@ impl Job {
                 None => {}
             }
         }
+        let goes_on = !lead.ended && !lead.stopping;
+        // Of a job that comes to rest the frontier also passes what will be judged again.
+        let durable_ms = self.graph.durable.with_frontier(|frontier| frontier.first().copied());
+        durable_ms.filter(|_| goes_on).into_iter().for_each(|stamp_ms| self.progress.set_durable_ms(stamp_ms));
         self.join_parts(now_ms);
         self.look_for_partitions(now_ms);
         self.mark_idle(now_ms);

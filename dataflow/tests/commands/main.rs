@@ -1,5 +1,6 @@
 //! The commands as people call them: one small fleet is run once, then each command reads its store.
 
+mod alerts;
 mod backtest;
 mod compose;
 mod doctor;
@@ -7,7 +8,9 @@ mod evaluating;
 mod making;
 mod people;
 mod reading;
+mod receiver;
 mod redo;
+mod reminders;
 mod serving;
 mod settings;
 mod store;
@@ -18,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use connectors::{FileSource, SqliteStore, Store as _};
 use dataflow::config::Config;

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use connectors::{Checkpoint, Control, IdleMark, LeaseOwner, MemoryStore, Store, StoreError};
+use connectors::{Checkpoint, Control, IdleMark, LeaseOwner, MemoryStore, Notice, Store, StoreError};
 use model::tables::TableId;
 use model::{Finding, Method, Row, Value, Verdict};
 
@@ -198,6 +198,14 @@ impl Store for Kept {
 
     fn controls(&mut self) -> Result<Vec<Control>, StoreError> {
         Ok(self.controls.to_vec())
+    }
+
+    fn change_notices(&mut self, _: &[Notice], _: &[String]) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn notices(&mut self) -> Result<Vec<Notice>, StoreError> {
+        Ok(Vec::new())
     }
 
     fn acquire_lease(&mut self, _: &LeaseOwner) -> Result<(), StoreError> {

@@ -16,7 +16,7 @@ use crate::commands::WrongUse;
 use crate::commands::common::{StoreArgument, json_text, scan};
 
 /// The job's own tables that can be asked for.
-const BOOKKEEPING: [&str; 3] = ["checkpoints", "idle_marks", "controls"];
+const BOOKKEEPING: [&str; 4] = ["checkpoints", "idle_marks", "controls", "notices"];
 
 /// Exit code of a program whose reader went away, as shells expect it.
 const READER_GONE: u8 = 141;
@@ -122,6 +122,15 @@ fn bookkeeping(store: &mut dyn Store, name: &str) -> anyhow::Result<Vec<Json>> {
                 json!({
                     "table": name, "partition": mark.partition, "offset": mark.offset, "watermark": time(mark.watermark_ms)
                 })
+            })
+            .collect()),
+        "notices" => Ok(store
+            .notices()?
+            .into_iter()
+            .map(|notice| {
+                let body = serde_json::from_slice::<Json>(&notice.body)
+                    .unwrap_or_else(|_| Value::Blob(notice.body).to_json(Kind::Blob));
+                json!({"table": name, "id": notice.id, "body": body})
             })
             .collect()),
         _ => Ok(store
