@@ -180,7 +180,6 @@ const OF_THE_PLACE: [&str; 11] = [
     "embedding",
 ];
 
-
 /// The settings that a backtest compares: `base` (a name and its table), then a file, then flags, all without the environment
 /// and without what says where a job runs: its passwords need not be at hand.
 ///

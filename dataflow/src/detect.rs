@@ -4,6 +4,7 @@ mod context;
 mod feedback;
 mod peers;
 
+use connectors::Embedder;
 use model::{Aggregate, Catalogue, DeviceType, Incident, Row, Severity, StateView};
 use serde::{Deserialize, Serialize};
 use udfs::Monitor;
@@ -205,7 +206,7 @@ impl DeviceState {
         let hour_ms = start_ms.div_euclid(PROFILE_EVERY_MS);
         if hour_ms != self.profile_written_ms {
             self.profile_written_ms = hour_ms;
-            out.push(self.profile_row(context, start_ms));
+            out.push(self.profile_row(context.embedder.as_deref_mut(), start_ms, context.width_ms));
         }
     }
 
@@ -273,13 +274,19 @@ impl DeviceState {
         }
     }
 
-    fn profile_row(&self, context: &mut Context, start_ms: i64) -> Row {
+    /// What is normal for it, as of the window at `start_ms`.
+    pub fn profile_row(&self, embedder: Option<&mut (dyn Embedder + 'static)>, start_ms: i64, width_ms: i64) -> Row {
         let centroid = self.monitor.profile().centroid;
-        let embedding = match (&mut context.embedder, centroid) {
+        let embedding = match (embedder, centroid) {
             (Some(embedder), Some(centroid)) => embedder.embed(&centroid, &self.names),
             _ => None,
         };
-        rows::profile(self, embedding, start_ms, context.width_ms)
+        rows::profile(self, embedding, start_ms, width_ms)
+    }
+
+    /// Start of the newest window that it was judged in.
+    pub fn last_window_ms(&self) -> Option<i64> {
+        self.monitor.profile().last_seen_ms
     }
 
     /// Aggregates by slot; a metric never seen before gets the next slot. Slots follow (first window, name).

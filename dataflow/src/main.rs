@@ -41,6 +41,8 @@ enum Command {
     Profiles(commands::profiles::ProfilesArguments),
     /// Serve pages about a store, and its data to programs.
     Dashboard(commands::dashboard::DashboardArguments),
+    /// Compare what the four methods said over a span, and how far they agree.
+    Methods(commands::methods::MethodsArguments),
     /// Print or check all settings.
     Config(commands::config::ConfigArguments),
     /// Try out every service the job needs, and say what to mend.
@@ -55,6 +57,8 @@ enum Command {
     Record(commands::record::RecordArguments),
     /// Show why a state was judged as it was, with the numbers to redo it.
     Explain(commands::explain::ExplainArguments),
+    /// Watch a running job in the terminal.
+    Top(commands::top::TopArguments),
     /// Find states like this one: has it happened before?
     Similar(commands::similar::SimilarArguments),
 }
@@ -101,6 +105,7 @@ fn main() -> ExitCode {
         Some(Command::DeadLetters(dead_letters)) => commands::dead_letters::run(&dead_letters),
         Some(Command::Profiles(profiles)) => commands::profiles::run(&profiles),
         Some(Command::Dashboard(dashboard)) => commands::dashboard::run(&dashboard),
+        Some(Command::Methods(methods)) => commands::methods::run(&methods),
         Some(Command::Config(config)) => commands::config::run(&config),
         Some(Command::Doctor(doctor)) => commands::doctor::run(&doctor),
         Some(Command::Completions(completions)) => commands::completions::run(&completions, Arguments::command()),
@@ -108,6 +113,7 @@ fn main() -> ExitCode {
         Some(Command::Convert(convert)) => commands::convert::run(&convert),
         Some(Command::Record(record)) => commands::record::run(&record),
         Some(Command::Explain(explain)) => commands::explain::run(&explain),
+        Some(Command::Top(top)) => commands::top::run(&top),
         Some(Command::Similar(similar)) => commands::similar::run(&similar),
     };
     match result {

@@ -9,7 +9,10 @@ use proptest::prelude::*;
 const MINUTE_MS: i64 = 60_000;
 
 /// What was judged, but for its times.
-fn shape(judgement: &Judgement) -> (Vec<(f64, usize)>, Vec<(String, Option<String>, f64)>) {
+/// Score and number of findings by method; kind, metric and score of each finding.
+type Shape = (Vec<(f64, usize)>, Vec<(String, Option<String>, f64)>);
+
+fn shape(judgement: &Judgement) -> Shape {
     let findings = judgement.verdicts.iter().flat_map(|verdict| &verdict.findings);
     let finding = |one: &Finding| (one.kind.clone(), one.metric.clone(), one.score);
     let verdicts = judgement.verdicts.iter().map(|verdict| (verdict.score, verdict.findings.len()));
@@ -17,7 +20,7 @@ fn shape(judgement: &Judgement) -> (Vec<(f64, usize)>, Vec<(String, Option<Strin
 }
 
 /// All judgements of a device that stands `ahead` minutes in front of UTC, begun at an instant such that its clock shows `START_MS`.
-fn judged(kind: &'static str, ahead: i64, offset: i64) -> Vec<(Vec<(f64, usize)>, Vec<(String, Option<String>, f64)>)> {
+fn judged(kind: &'static str, ahead: i64, offset: i64) -> Vec<Shape> {
     let mut watched = Watched::new(kind, 5, true);
     watched.start_ms = START_MS - ahead * MINUTE_MS;
     watched.offset_ms = offset * MINUTE_MS;

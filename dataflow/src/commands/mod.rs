@@ -15,6 +15,7 @@ pub mod evaluate;
 pub mod explain;
 pub mod incidents;
 pub mod maintenance;
+pub mod methods;
 pub mod profiles;
 pub mod record;
 pub mod replay;
@@ -22,6 +23,7 @@ pub mod run;
 pub mod similar;
 pub mod simulate;
 pub mod store;
+pub mod top;
 
 /// Wrong use: arguments or configuration that can't be meant. Everything else that fails is a problem found on the way.
 #[derive(Debug, thiserror::Error)]

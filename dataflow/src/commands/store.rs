@@ -2,6 +2,7 @@
 
 mod backfill;
 mod dump;
+mod rebuild;
 mod schema;
 mod verify;
 
@@ -68,6 +69,18 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Write every device's profile once more, from what the newest checkpoint has learned; also beside a running job
+    #[command(after_help = "Example:\n  dataflow store rebuild-profiles --store sqlite:day.db")]
+    RebuildProfiles {
+        #[command(flatten)]
+        store: StoreArgument,
+        /// The embedder of the run [default: projection]
+        #[arg(long, value_name = "NAME")]
+        embedder: Option<String>,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Count rows by day, look for missing windows and for rows that do not fit; exit code 1 where something is wrong
     #[command(after_help = "Example:\n  dataflow store verify --store sqlite:day.db")]
     Verify {
@@ -89,6 +102,7 @@ pub fn run(arguments: &StoreArguments) -> anyhow::Result<ExitCode> {
         Action::Schema(arguments) => schema::run(arguments),
         Action::Clear { store, yes } => clear(store, *yes),
         Action::BackfillEmbeddings { store, embedder, json } => backfill::run(store, embedder.as_deref(), *json),
+        Action::RebuildProfiles { store, embedder, json } => rebuild::run(store, embedder.as_deref(), *json),
         Action::Verify { store, json } => verify::run(store, *json),
     }
 }

@@ -13,7 +13,8 @@ const OPTIONAL: [&str; 2] = ["max_age", "until_idle"];
 const SHOWN: &str = "; `dataflow config print` shows all";
 
 /// Tables whose keys are names of the users' own, by dotted key; their values are texts.
-const NAMES: [&str; 5] = ["kafka", "webhook.headers", "time_zones", "detectors.criticality.building", "detectors.criticality.device"];
+const NAMES: [&str; 5] =
+    ["kafka", "webhook.headers", "time_zones", "detectors.criticality.building", "detectors.criticality.device"];
 
 /// The table of how much device types matter.
 const TYPES_THAT_MATTER: &str = "detectors.criticality.type";

@@ -228,7 +228,7 @@ fn a_receiver_that_is_away_gets_all_when_it_is_back() {
     let arrived: BTreeSet<&str> = came.iter().map(|one| one.id.as_str()).collect();
     assert_eq!(arrived, waiting.iter().map(|one| one["id"].as_str().unwrap()).collect());
     for one in &waiting {
-        let body = came.iter().find(|came| Json::from(came.id.as_str()) == one["id"]).unwrap().json();
+        let body = came.iter().find(|came| one["id"] == came.id.as_str()).unwrap().json();
         assert_eq!(body, one["body"], "what waited is what came");
     }
     check_order(&told(&came).into_iter().filter(|(id, ..)| !id.is_empty()).collect::<Vec<_>>());

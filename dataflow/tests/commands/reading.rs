@@ -205,3 +205,43 @@ fn dead_letters_are_listed_and_counted() {
         "#]],
     );
 }
+
+#[test]
+fn methods_are_compared_over_a_span() {
+    let all = json(&format!("methods {STORE} --json"));
+    let agreement = &all["agreement"];
+    assert_eq!(agreement["states"].as_u64().unwrap() + agreement["learning"].as_u64().unwrap(), 1_650);
+    // Of the windows while the fan stands still.
+    check(
+        &format!("methods {STORE} --device RTU-001 --from 08:30 --to 11:00 --alone rules --limit 2"),
+        expect![[r#"
+        exit 0
+        131 judged states of 1 devices, 2026-03-02 08:30 to 2026-03-02 11:00
+
+        States that a method calls unusual, alone and together with others
+            method       unusual   of all  alone  with one  with two  with all
+            rules             48  36.64 %     48         0         0         0
+            statistics         0   0.00 %      0         0         0         0
+            fingerprint        0   0.00 %      0         0         0         0
+            similar            0   0.00 %      0         0         0         0
+
+        Both, of the states that either calls unusual (and agreement beyond chance: Cohen's kappa)
+                           rules  statistics  fingerprint  similar
+            rules                    0 % (-)      0 % (-)  0 % (-)
+            statistics   0 % (-)                        -        -
+            fingerprint  0 % (-)           -                     -
+            similar      0 % (-)           -            -
+
+        19 more states are of devices that are still learned; rules alone speak there
+
+        Unusual to rules alone, the first 2
+            device   at                score  why
+            RTU-001  2026-03-02 09:26   0.75  the fan stands still (18.98 against 60.00, for 15 windows)
+            RTU-001  2026-03-02 09:27   0.75  the fan stands still (27.22 against 60.00, for 16 windows)
+    "#]],
+    );
+    assert!(call(folder(), &format!("methods {STORE} --from 11:00 --to 10:00")).starts_with("exit 2\nerror: --from"));
+    assert!(
+        call(folder(), &format!("methods {STORE} --device RTU-002")).starts_with("exit 2\nerror: device \"RTU-002\"")
+    );
+}

@@ -187,3 +187,28 @@ fn a_table_of_the_schema_names_its_key() {
     assert_eq!(schema[0]["columns"][1], serde_json::json!({"name": "date", "type": "text", "key": "partition"}));
     assert_eq!(schema[0]["columns"][2]["key"], "clustering");
 }
+
+/// The hourly row of a device is replaced by what the checkpoint knows; doing it again changes nothing.
+#[test]
+fn profiles_are_rebuilt_from_the_checkpoint() {
+    let folder = folder();
+    fs::copy(folder.join("day.db"), folder.join("profiles.db")).unwrap();
+    let store = "--store sqlite:profiles.db";
+    let dump = || call(folder, &format!("store dump {store} --table device_profiles"));
+    let rebuild = || call(folder, &format!("store rebuild-profiles {store}"));
+    let hourly = dump();
+    expect![[r#"
+        exit 0
+        2 profiles are those of the checkpoint at 2026-03-02 14:00
+    "#]]
+    .assert_eq(&rebuild());
+    let rebuilt = dump();
+    let updated = |dump: &str| dump.matches("\"profile_updated_at\":\"2026-03-02T14:00:00Z\"").count();
+    assert_eq!((updated(&hourly), updated(&rebuilt)), (0, 2));
+    assert!(
+        rebuilt.contains("\"profile_embedding\":[") && !rebuilt.contains("\"profile_embedding\":null"),
+        "{rebuilt}"
+    );
+    rebuild();
+    assert_eq!(dump(), rebuilt);
+}

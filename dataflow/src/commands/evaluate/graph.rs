@@ -12,6 +12,7 @@ use model::time::format_ms;
 use model::{Row, Value, Verdict};
 use serde_json::json;
 
+use crate::checkpoint::Start;
 use crate::commands::common::scan;
 use crate::config::Config;
 use crate::progress::Progress;
@@ -155,14 +156,11 @@ fn read(store: &mut dyn Store, config: &Config) -> anyhow::Result<Outcome> {
         Ok(ControlFlow::Continue(()))
     })?;
     outcome.alarms.sort_by(|a, b| (a.start_ms, &a.kind).cmp(&(b.start_ms, &b.kind)));
-    scan(store, TableId::DeviceProfiles, &[], |row| {
-        if let Value::Stats(stats) = row.value("metric_stats") {
-            let of = |part: &BTreeMap<String, f64>, name| part.get(name).copied().unwrap_or_default();
-            outcome.usual =
-                stats.iter().map(|(name, part)| (name.clone(), (of(part, "mean"), of(part, "std")))).collect();
-        }
-        Ok(ControlFlow::Continue(()))
-    })?;
+    // As of the end: the table's row is of the last full hour, and many files are shorter.
+    for device in Start::decode(store.latest_checkpoint()?, Vec::new())?.devices {
+        let stats = device.monitor.profile().metric_stats;
+        outcome.usual.extend(stats.into_iter().map(|(name, stats)| (name, (stats.mean, stats.std))));
+    }
     Ok(outcome)
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::Labelled;
 use super::graph::Outcome;
+use crate::commands::common::short_time;
 
 const LEFT: f64 = 170.0;
 const WIDTH: f64 = 1000.0;
@@ -15,6 +16,9 @@ const TOP: f64 = 64.0;
 const POINTS: usize = 1500;
 /// What is usual: so many deviations around the mean.
 const BAND: f64 = 3.0;
+
+/// Times under the panels, less one.
+const TICKS: i64 = 5;
 
 const FAULT: &str = "#f4a261";
 const INCIDENT: &str = "#1d3557";
@@ -72,7 +76,17 @@ pub fn svg(labelled: &Labelled<'_>, outcome: &Outcome) -> String {
     }
     let course: Vec<(f64, f64)> = outcome.states.iter().map(|(at_ms, state)| (x(*at_ms), state.score)).collect();
     panel(&mut put, top, "score", &course, &[], Some((0.0, 0.5)));
-    picture(bottom, &body)
+    for part in 0..=TICKS {
+        let at_ms = first_ms + (last_ms - first_ms) / TICKS * part;
+        let anchor = ["start", "middle", "end"][usize::from(part > 0) + usize::from(part == TICKS)];
+        put(format_args!(
+            "<text x=\"{:.1}\" y=\"{:.1}\" font-size=\"9\" text-anchor=\"{anchor}\">{}</text>\n",
+            x(at_ms),
+            bottom + 10.0,
+            short_time(at_ms)
+        ));
+    }
+    picture(bottom + 20.0, &body)
 }
 
 fn picture(height: f64, body: &str) -> String {
