@@ -297,8 +297,7 @@ fn a_webhook_is_tried_out_and_its_secrets_are_never_shown() {
         exit 2
         error: flag --set webhook.group_wit: unknown setting "webhook.group_wit"; did you mean "webhook.group_wait"?
         exit 2
-        error: flag --set webhook.min_severity: unknown variant `grave`, expected one of `info`, `warning`, `critical`
-        in `webhook.min_severity`
+        error: flag --set webhook.min_severity: unknown variant `grave`, expected one of `info`, `warning`, `critical` in `webhook.min_severity`
         exit 1
         error: setting "webhook.url" asks for https, which this build does not have; a proxy beside the job can speak it
 
