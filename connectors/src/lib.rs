@@ -5,6 +5,7 @@
 
 pub mod check;
 mod checksum;
+pub mod counts;
 mod cql;
 mod days;
 mod error;

@@ -12,13 +12,13 @@
 pub(crate) mod check;
 mod reply;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::runtime::Runtime;
 
 use crate::error::{Cause, chain};
-use crate::{EmbedError, Embedded, TextEmbedder};
+use crate::{EmbedError, Embedded, TextEmbedder, counts};
 
 /// The port that Ollama listens at unless told otherwise.
 const PORT: u16 = 11_434;
@@ -113,9 +113,13 @@ impl Ollama {
     fn request(&self, texts: &[&str]) -> Result<Answer, EmbedError> {
         let mut pause = FIRST_PAUSE;
         for tried in 1.. {
-            match self.runtime.block_on(self.request_once(texts)) {
+            let began = Instant::now();
+            let answer = self.runtime.block_on(self.request_once(texts));
+            counts::OLLAMA.asked(texts.len(), began.elapsed());
+            match answer {
                 Err(error) if error.is_passing() && tried < TRIES => {
                     tracing::debug!(%error, texts = texts.len(), retry_in_ms = pause.as_millis(), "asking again");
+                    counts::OLLAMA.retried();
                     std::thread::sleep(pause);
                     pause *= 3;
                 }

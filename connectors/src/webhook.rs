@@ -13,12 +13,13 @@
 mod sign;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::{StatusCode, Url};
 use tokio::runtime::Runtime;
 
+use crate::counts;
 use crate::error::Cause;
 
 /// How long connecting may take, where the time limit is not shorter.
@@ -147,10 +148,16 @@ impl Webhook {
 
     /// One attempt, at `now_s` seconds since the epoch. Blocks no longer than the time limit.
     pub fn send(&self, id: &str, body: &str, now_s: i64) -> Attempt {
-        self.runtime.block_on(self.attempt(id, body, now_s)).unwrap_or_else(|cause| Attempt::Failed {
+        let began = Instant::now();
+        let attempt = self.runtime.block_on(self.attempt(id, body, now_s)).unwrap_or_else(|cause| Attempt::Failed {
             why: crate::error::chain(&cause.without_url()),
             retry_after: None,
-        })
+        });
+        counts::WEBHOOK.asked(1, began.elapsed());
+        if matches!(attempt, Attempt::Failed { .. }) {
+            counts::WEBHOOK.retried();
+        }
+        attempt
     }
 
     async fn attempt(&self, id: &str, body: &str, now_s: i64) -> Result<Attempt, reqwest::Error> {

@@ -55,6 +55,22 @@ impl Delays {
         let histograms = self.0.lock().expect("no thread panics while it counts");
         (quantiles(&histograms.readings), quantiles(&histograms.states))
     }
+
+    /// Of readings and of states the sum in milliseconds, and how many lie in each bucket with these upper ends and beyond the last.
+    pub fn buckets(&self, ends_ms: &[u64]) -> [(f64, Vec<u64>); 2] {
+        let histograms = self.0.lock().expect("no thread panics while it counts");
+        [&histograms.readings, &histograms.states].map(|histogram| {
+            let mut from_ms = 0;
+            let mut counts = Vec::with_capacity(ends_ms.len() + 1);
+            for end_ms in ends_ms {
+                counts.push(histogram.count_between(from_ms, *end_ms));
+                from_ms = end_ms + 1;
+            }
+            let within: u64 = counts.iter().sum();
+            counts.push(histogram.len().saturating_sub(within));
+            (histogram.mean() * histogram.len() as f64, counts)
+        })
+    }
 }
 
 fn quantiles(histogram: &Histogram<u64>) -> Quantiles {

@@ -140,6 +140,11 @@ impl Embeddings {
         self.inner().counts
     }
 
+    /// Texts that wait for the service.
+    pub fn waiting(&self) -> usize {
+        self.inner().queued.len()
+    }
+
     /// Reads the vectors of this method that the store has, as many as there is room for.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ pub mod serving;
 pub mod settings;
 pub mod slice;
 pub mod status;
+pub mod telemetry;
 pub mod whole;
 pub mod zones;
 

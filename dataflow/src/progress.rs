@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering, Ordering::R
 use crate::alerts::Counts;
 use crate::delays::Delays;
 use crate::status::Status;
+use crate::telemetry::Counted;
 
 /// Shared by the workers of a process.
 #[derive(Debug, Default)]
@@ -24,6 +25,8 @@ pub struct Progress {
     pub status: Status,
     /// What became of alerts.
     pub alerts: Counts,
+    /// Incidents by severity.
+    pub tally: Counted,
 }
 
 /// A stamp; at first the lowest there is.

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use connectors::{Checkpoint, Control, IdleMark, Store, StoreError};
+use connectors::{Checkpoint, Control, IdleMark, Store, StoreError, counts};
 use model::{Row, tables::TableId};
 
 use crate::controls::{self, Placed};
@@ -166,7 +166,12 @@ fn serve(
                 }
                 outlets.iter_mut().for_each(|outlet| outlet.note(&rows));
                 let rows = newest_only(rows);
-                persist(abandoned, || store.write(&rows))?;
+                persist(abandoned, || {
+                    let began = Instant::now();
+                    let written = store.write(&rows);
+                    counts::STORE.asked(rows.len(), began.elapsed());
+                    written
+                })?;
                 for outlet in &mut *outlets {
                     persist(abandoned, || outlet.keep(store))?;
                     outlet.tell()?;
@@ -196,6 +201,7 @@ fn persist(abandoned: &AtomicBool, mut attempt: impl FnMut() -> Result<(), Store
             Ok(()) => return Ok(()),
             Err(error) if error.is_passing() && began.elapsed() < PATIENCE => {
                 tracing::warn!(%error, retry_in_ms = pause.as_millis(), "the store refused, and is asked again");
+                counts::STORE.retried();
                 let again = Instant::now() + pause;
                 while Instant::now() < again {
                     if abandoned.load(Ordering::SeqCst) {

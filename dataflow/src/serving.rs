@@ -2,7 +2,6 @@
 //! answers; here they are only handed on.
 
 mod desk;
-mod figures;
 mod job;
 
 use dashboard::Feed;

@@ -187,6 +187,7 @@ impl Writer {
                 failed(action, &link.place(), error)
             })?;
             self.refused += 1;
+            crate::counts::ROWS_REFUSED.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let (table, detail) = (row.table().name, letter.value("detail").as_text());
             tracing::warn!(table, detail, "the servers refuse a row; it is kept as a dead letter of the store");
         }

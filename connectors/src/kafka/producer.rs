@@ -193,7 +193,9 @@ impl KafkaProducer {
     /// # Errors
     /// If a message was given up.
     pub fn flush(&self) -> Result<(), SourceError> {
+        let (under_way, began) = (self.producer.in_flight_count(), Instant::now());
         self.producer.flush(PATIENCE).map_err(|error| self.failed("send to", error.to_string()))?;
+        crate::counts::KAFKA_WRITE.asked(usize::try_from(under_way).unwrap_or(0), began.elapsed());
         self.check()
     }
 

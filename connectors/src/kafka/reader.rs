@@ -128,6 +128,7 @@ impl KafkaReader {
 
 impl PartitionReader for KafkaReader {
     fn poll(&mut self, max: usize, each: &mut dyn FnMut(Event<'_>)) -> Result<Poll, SourceError> {
+        let began = Instant::now();
         let mut count = 0;
         let mut proven = false;
         while count < max {
@@ -186,11 +187,13 @@ impl PartitionReader for KafkaReader {
                 }
             };
             self.error(&error)?;
+            crate::counts::KAFKA_READ.retried();
             if count == 0 {
                 return Ok(Poll::Empty);
             }
             break;
         }
+        crate::counts::KAFKA_READ.asked(count, began.elapsed());
         Ok(Poll::Ready(count))
     }
 }

@@ -48,8 +48,7 @@ impl Transition {
 
     /// The incident's severity.
     pub fn severity(&self) -> Severity {
-        let known = [Severity::Info, Severity::Warning, Severity::Critical];
-        known.into_iter().find(|known| known.name() == self.text("severity")).unwrap_or(Severity::Info)
+        severity_by(self.text("severity")).unwrap_or(Severity::Info)
     }
 }
 
@@ -64,14 +63,21 @@ impl Transitions {
         }
     }
 
+    /// The severity that was told last of an open incident, before its next row is looked at.
+    pub fn severity_of(&self, row: &Row) -> Option<Severity> {
+        if row.table != TableId::AnomalyEvents {
+            return None;
+        }
+        self.open.get(&key_of(row)).and_then(|name| severity_by(name))
+    }
+
     /// What a row tells, if it is the first one of a transition.
     pub fn of_row(&mut self, row: &Row) -> Option<Transition> {
         if row.table != TableId::AnomalyEvents {
             return None;
         }
         let text = |column| row.value(column).as_text().unwrap_or_default();
-        let number = |column| row.value(column).as_int().unwrap_or_default();
-        let key = (text("device_id").to_owned(), text("anomaly_type").to_owned(), number("started_at"));
+        let key = key_of(row);
         let severity = text("severity");
         let known = self.open.get(&key);
         if text("status") == "closed" {
@@ -83,6 +89,15 @@ impl Transitions {
         }
         Some(Transition { at_ms: row.version.us().div_euclid(1_000), object: object(row)? })
     }
+}
+
+fn severity_by(name: &str) -> Option<Severity> {
+    [Severity::Info, Severity::Warning, Severity::Critical].into_iter().find(|known| known.name() == name)
+}
+
+fn key_of(row: &Row) -> IncidentKey {
+    let text = |column| row.value(column).as_text().unwrap_or_default().to_owned();
+    (text("device_id"), text("anomaly_type"), row.value("started_at").as_int().unwrap_or_default())
 }
 
 /// An incident's row as others read it; `None`: it is none.

@@ -27,15 +27,17 @@ use crate::commands::common::{ask, thousands};
 use crate::delays::DelayMeter;
 use crate::faults::Faults;
 use crate::job::{JobConfig, Status};
+use crate::outlets::Outlet;
 use crate::progress::Progress;
 use crate::run::Outcome;
+use crate::telemetry::Tally;
 
 pub use arguments::RunArguments;
 pub use embedding::{Embedder, embedder};
 pub use http::parse_address;
 pub use outlets::{check_webhook, outlet_urls};
 pub use source::{labels_of, open as open_source, topic_url};
-pub use usage::{cpu_seconds, peak_rss_bytes};
+pub use usage::{cpu_seconds, peak_rss_bytes, resident_bytes};
 pub use watcher::Watcher;
 
 /// Shown under `--help`.
@@ -97,6 +99,7 @@ pub fn run(arguments: &RunArguments) -> anyhow::Result<ExitCode> {
         _ => None,
     };
     outlets.extend(served.iter().map(http::Served::outlet));
+    outlets.extend(served.iter().map(|_| Box::new(Tally::new(Arc::clone(&progress))) as Box<dyn Outlet>));
     let is_live = source.source.live().is_some();
     let alerts = outlets::start_alerts(&config, store.is_some(), is_live, &progress, &mut outlets)?;
     let watcher = show.then(|| Watcher::start(Arc::clone(&progress), Arc::clone(&source.source)));

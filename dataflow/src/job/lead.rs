@@ -177,6 +177,7 @@ impl Job {
                 let cut = lead.cut.take().expect("it was just looked at");
                 lead.next_id += 1;
                 lead.taken += 1;
+                self.progress.tally.checkpoint();
                 lead.boundary_ms = cut.boundary_ms;
                 lead.manifest = cut.manifest;
                 if let Some(manifest) = lead.manifest.as_ref().filter(|_| self.progress.status.is_watched()) {

@@ -12,12 +12,14 @@ use model::time::{format_ms, parse_rfc3339};
 
 use super::job::{Watched, of_store};
 use crate::checkpoint::Manifest;
+use crate::clock;
 use crate::commands::explain::{self, State, earlier, state_at};
 use crate::commands::incidents::{self, resolve};
 use crate::commands::similar::{no_vector, search::Query};
 use crate::commands::{WrongUse, common, dead_letters, maintenance};
 use crate::config::Config;
 use crate::controls::{self, ASKED_MS, Ask, Maintenance, Placed, Resolution};
+use crate::telemetry::render;
 
 /// How much an explanation shows before and after.
 const AROUND_MS: i64 = 3_600_000;
@@ -30,6 +32,8 @@ pub struct Desk {
     /// All settings as TOML, masked.
     settings: String,
     job: Option<Watched>,
+    /// When this process began to answer.
+    started_ms: i64,
     /// Width of the windows; 0: not asked yet.
     width_ms: std::sync::atomic::AtomicI64,
 }
@@ -38,13 +42,14 @@ impl Desk {
     /// Beside a job.
     pub fn of_job(config: &Config, settings: String, job: Watched) -> Desk {
         let (source, kafka) = (config.source.clone(), config.kafka());
-        Desk { source, kafka, settings, job: Some(job), width_ms: config.job.window_ms.into() }
+        let (width_ms, started_ms) = (config.job.window_ms.into(), clock::now_ms());
+        Desk { source, kafka, settings, job: Some(job), started_ms, width_ms }
     }
 
     /// Beside a store alone. Its source is the settings' one where that is a topic.
     pub fn of_store(config: &Config, settings: String) -> Desk {
         let source = if config.source.starts_with("kafka://") { config.source.clone() } else { String::new() };
-        Desk { source, kafka: config.kafka(), settings, job: None, width_ms: 0.into() }
+        Desk { source, kafka: config.kafka(), settings, job: None, started_ms: clock::now_ms(), width_ms: 0.into() }
     }
 
     /// The job has come to its end.
@@ -224,6 +229,7 @@ impl Program for Desk {
     }
 
     fn metrics_text(&self) -> String {
-        super::figures::text(self.job.as_ref().map(|job| job.progress.as_ref()), self.readiness().ready)
+        let is_ready = self.readiness().ready;
+        self.job.as_ref().map_or_else(|| render(is_ready, self.started_ms, None), |job| job.figures(is_ready))
     }
 }

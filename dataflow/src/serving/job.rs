@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use connectors::{Source, Store};
+use connectors::{Source, Store, counts};
 use dashboard::wire::{Checkpoint, Delay, Embedding, Fates, Job, JobState, JobView, Partition, Readiness, Rows};
 
 use crate::checkpoint::{Manifest, Start};
@@ -15,7 +15,8 @@ use crate::embeddings::Embeddings;
 use crate::ledger::Totals;
 use crate::progress::Progress;
 use crate::run::Workers;
-use crate::status::{PartitionStand, partitions_of};
+use crate::status::{PartitionStand, Stand, partitions_of};
+use crate::telemetry::{JobFigures, render};
 
 /// How often the brokers are asked for the ends of the partitions.
 const ENDS_EVERY: Duration = Duration::from_secs(10);
@@ -79,8 +80,13 @@ impl Watched {
 
     /// Looks; may ask the brokers.
     pub(super) fn view(&self) -> JobView {
-        let stand = self.progress.status.stand();
         self.ask_ends();
+        self.known()
+    }
+
+    /// The same as far as it is known: asks nobody.
+    pub(super) fn known(&self) -> JobView {
+        let stand = self.progress.status.stand();
         let (ends, finished) = {
             let mut seen = self.seen();
             let (written, under_way) = (self.progress.rows_written(), self.progress.rows_under_way());
@@ -91,12 +97,7 @@ impl Watched {
             }
             (seen.ends.clone(), seen.finished)
         };
-        let mut totals = Totals::default();
-        match stand.checkpoint.filter(|_| self.workers.processes > 1) {
-            // The workers of other processes are counted at checkpoints alone.
-            Some(checkpoint) => totals = checkpoint.totals,
-            None => stand.totals.values().for_each(|more| totals.add(more)),
-        }
+        let totals = self.totals(&stand);
         let at_end = !stand.partitions.is_empty() && stand.partitions.values().all(|partition| partition.at_end);
         let state = match () {
             () if finished => JobState::Finished,
@@ -127,13 +128,31 @@ impl Watched {
             rows: Rows {
                 written: self.progress.rows_written(),
                 under_way: self.progress.rows_under_way() as u64,
-                refused: 0,
+                refused: counts::ROWS_REFUSED.load(Ordering::Relaxed),
             },
             embedding: self.texts.as_ref().map(|texts| {
                 let counts = texts.counts();
                 Embedding { computed: counts.computed, cached: counts.cached }
             }),
         }
+    }
+
+    fn totals(&self, stand: &Stand) -> Totals {
+        let mut totals = Totals::default();
+        match stand.checkpoint.filter(|_| self.workers.processes > 1) {
+            // The workers of other processes are counted at checkpoints alone.
+            Some(checkpoint) => totals = checkpoint.totals,
+            None => stand.totals.values().for_each(|more| totals.add(more)),
+        }
+        totals
+    }
+
+    /// What `/metrics` shows.
+    pub(super) fn figures(&self, is_ready: bool) -> String {
+        let (view, totals) = (self.known(), self.totals(&self.progress.status.stand()));
+        let waiting_texts = self.texts.as_ref().map(|texts| texts.waiting());
+        let job = JobFigures { progress: &self.progress, view: &view, totals, waiting_texts };
+        render(is_ready, self.started_ms, Some(&job))
     }
 
     fn ask_ends(&self) {

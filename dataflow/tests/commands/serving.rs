@@ -251,6 +251,12 @@ fn what_people_say_over_http_is_what_the_commands_hear() {
     assert_eq!(status, 409, "{problem}");
 }
 
+/// How many states the day has.
+fn pipeline_states() -> f64 {
+    let devices = json(&format!("profiles {STORE} --json"));
+    devices.as_array().unwrap().iter().map(|device| device["states"].as_f64().unwrap()).sum()
+}
+
 #[test]
 fn a_finished_replay_is_served_until_it_is_stopped() {
     let source = "run --source file:day.jsonl.zst --store sqlite:served.db --fresh --yes -w 2";
@@ -259,7 +265,21 @@ fn a_finished_replay_is_served_until_it_is_stopped() {
     let pipeline = served.json("/api/v1/pipeline");
     assert_eq!(pipeline["fates"]["received"], 23_939, "{pipeline}");
     assert_eq!((pipeline["live"].as_bool(), pipeline["rows"]["under_way"].as_u64()), (Some(true), Some(0)));
-    assert!(served.get("/metrics").1.contains("plenum_states_total 1"));
+    // Each record and each incident is counted once, and the store was asked.
+    let figures = served.get("/metrics").1;
+    let sum = |name: &str| -> f64 {
+        let lines = figures.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    };
+    assert_eq!(sum("plenum_records_total"), 23_939.0, "{figures}");
+    assert_eq!(sum("plenum_states_total"), pipeline_states(), "{figures}");
+    assert_eq!((sum("plenum_incidents_opened_total"), sum("plenum_open_incidents")), (2.0, 0.0), "{figures}");
+    assert!(sum("plenum_rows_written_total") > 23_000.0 && sum("plenum_checkpoints_total") >= 1.0, "{figures}");
+    assert!(sum("plenum_process_cpu_seconds_total") > 0.0 && sum("plenum_process_resident_memory_bytes") > 1e6);
+    assert!(
+        figures.contains("plenum_service_request_duration_seconds_bucket{service=\"store\",le=\"+Inf\"}"),
+        "{figures}"
+    );
     // What the job fed the board with is what the store holds.
     let alone = Served::start(folder(), &format!("dashboard {STORE} --http 127.0.0.1:0"));
     for path in ["/api/v1/fleet", "/api/v1/devices/RTU-001", "/api/v1/devices/CH-001", "/api/v1/incidents"] {

@@ -12,7 +12,16 @@ pub fn cpu_seconds() -> f64 {
 
 /// Highest resident memory so far; 0 where the system does not say.
 pub fn peak_rss_bytes() -> u64 {
+    memory_bytes("VmHWM:")
+}
+
+/// Resident memory now; 0 where the system does not say.
+pub fn resident_bytes() -> u64 {
+    memory_bytes("VmRSS:")
+}
+
+fn memory_bytes(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()).unwrap_or(0) * 1024
 }
