@@ -1,7 +1,6 @@
 //! The monitor as the job uses it: healthy devices stay quiet, faults are found and explained, state survives a restart.
 
 mod fleet;
-
 use expect_test::expect;
 use fleet::{Noise, START_MS, WIDTH_MS, Watched, single};
 use model::{Incident, IncidentStatus, Method, StateView};
