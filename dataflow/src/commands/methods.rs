@@ -73,7 +73,8 @@ pub fn run(arguments: &MethodsArguments) -> anyhow::Result<ExitCode> {
         bail!(WrongUse("the store has no devices".to_owned()));
     };
     let time = |text: &Option<String>| text.as_deref().map(|text| parse_time(text, Some(newest_ms))).transpose();
-    let to_ms = time(&arguments.to)?.unwrap_or(newest_ms + 1);
+    // Up to the next full minute: times that people can read.
+    let to_ms = time(&arguments.to)?.unwrap_or((newest_ms.div_euclid(60_000) + 1) * 60_000);
     let from_ms = time(&arguments.from)?.unwrap_or(to_ms - 7 * DAY_MS);
     if from_ms >= to_ms {
         bail!(WrongUse(format!("--from {} is not before --to {}", format_ms(from_ms), format_ms(to_ms))));

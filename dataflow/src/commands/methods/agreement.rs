@@ -125,7 +125,9 @@ impl fmt::Display for Agreement {
                 _ if one == other => String::new(),
                 None => "-".to_owned(),
                 Some(overlap) => {
-                    let kappa = self.kappa(one, other).map_or("-".to_owned(), |kappa| format!("{kappa:.2}"));
+                    // Adding a zero takes the sign off one that is rounded.
+                    let kappa = self.kappa(one, other).map(|kappa| (kappa * 100.0).round() / 100.0 + 0.0);
+                    let kappa = kappa.map_or("-".to_owned(), |kappa| format!("{kappa:.2}"));
                     format!("{:.0} % ({kappa})", overlap * 100.0)
                 }
             };
