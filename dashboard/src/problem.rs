@@ -47,6 +47,15 @@ pub(crate) enum Problems {
     Away(#[to_schema] ProblemBody),
 }
 
+/// A further problem of the routes that take what can be right one by one and wrong together: no schema says so.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only described")]
+pub(crate) enum Contradictions {
+    /// What is asked contradicts itself; the detail names the parts.
+    #[response(status = 422, content_type = "application/problem+json")]
+    Contradiction(#[to_schema] ProblemBody),
+}
+
 /// Further problems of the routes that write.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only described")]
@@ -54,7 +63,7 @@ pub(crate) enum WriteProblems {
     /// A token is needed.
     #[response(status = 401, content_type = "application/problem+json")]
     Token(#[to_schema] ProblemBody),
-    /// It can't be done here.
+    /// It can't be done here, or not any more.
     #[response(status = 409, content_type = "application/problem+json")]
     Conflict(#[to_schema] ProblemBody),
     /// The body is too large.
@@ -76,6 +85,11 @@ impl Problem {
 
     pub(crate) fn unknown(detail: impl Into<String>) -> Problem {
         Problem::new(StatusCode::NOT_FOUND, "not found", detail)
+    }
+
+    /// Each part can be meant, and all of them together can't.
+    pub(crate) fn contradiction(detail: impl Into<String>) -> Problem {
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "contradiction", detail)
     }
 
     pub(crate) fn forbidden(detail: impl Into<String>) -> Problem {
@@ -113,7 +127,6 @@ impl From<Refusal> for Problem {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Unknown(detail) => Problem::unknown(detail),
-            Refusal::Wrong(detail) => Problem::bad(detail),
             Refusal::Conflict(detail) => Problem::new(StatusCode::CONFLICT, "not possible here", detail),
             Refusal::Away(error) => error.into(),
         }

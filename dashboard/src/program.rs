@@ -11,9 +11,6 @@ pub enum Refusal {
     /// There is no such thing.
     #[error("{0}")]
     Unknown(String),
-    /// It can't be meant.
-    #[error("{0}")]
-    Wrong(String),
     /// It can't be done here.
     #[error("{0}")]
     Conflict(String),
@@ -89,7 +86,7 @@ pub trait Program: Send + Sync {
     /// Announces work on devices.
     ///
     /// # Errors
-    /// [`Refusal::Wrong`] for what can't be meant; otherwise if the store fails.
+    /// [`Refusal::Conflict`] where it would change nothing any more; otherwise if the store fails.
     fn announce(&self, store: &mut dyn Store, work: &Announce) -> Result<Accepted, Refusal>;
 
     /// Sends messages to the job's topic again, and returns how many when they have arrived. May block.

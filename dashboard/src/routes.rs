@@ -18,7 +18,8 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -37,8 +38,20 @@ const PAGES: [&str; 7] =
 #[openapi(info(
     title = "Plenum",
     description = "A fleet of building equipment: devices, states, incidents with their reasons, and the job's health. Times are milliseconds since the epoch."
-))]
+), modifiers(&Token))]
 struct Head;
+
+/// The scheme behind `security` of the routes that write.
+struct Token;
+
+impl Modify for Token {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let what =
+            "The setting http_token. Not needed from this machine where the server listens on its loopback alone.";
+        let scheme = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(what)).build();
+        openapi.components.get_or_insert_default().add_security_scheme("token", SecurityScheme::Http(scheme));
+    }
+}
 
 type Api = OpenApiRouter<Arc<Shared>>;
 

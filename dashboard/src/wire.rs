@@ -6,6 +6,7 @@ mod incident;
 mod letters;
 mod people;
 mod pipeline;
+mod whole;
 
 pub use device::{
     Became, Device, DeviceTotals, Likeness, Methods, MetricBand, MetricSeries, Profile, ProfileMetric, Series, Similar,

@@ -10,9 +10,13 @@
 //! **Browser tests** (`dashboard/tests/browser/`, module `browser`) drive the dashboard's pages in Chromium. For rounds on one of
 //! them: `PLENUM_DATAFLOW=target/release/dataflow PLENUM_BROWSER_TOOLS=target/tools/browser node --test FILE`; with `PLENUM_PICTURES=FOLDER`
 //! they leave screenshots.
+//!
+//! **Fuzzing** (`dashboard/tests/fuzz/`, module `fuzz`) asks the HTTP interface of the real program whatever its description allows
+//! and forbids. `cargo xtask fuzz` is that alone, on the program that `cargo build --release --workspace` has built.
 
 mod browser;
 mod compose;
+mod fuzz;
 mod live;
 mod steps;
 
@@ -32,14 +36,17 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Every test: unit, property, scenario, walk and mutation tests, the pages in a browser, then the live ones on real services
+    /// Every test: unit, property, scenario, walk and mutation tests, the pages in a browser, the HTTP interface under fuzzing, then the live ones on real services
     #[command(
-        after_help = "Example: cargo xtask test --no-live -- late_readings   (what follows -- goes to the test binaries; the browser tests are left out then)"
+        after_help = "Example: cargo xtask test --no-live -- late_readings   (what follows -- goes to the test binaries; the browser tests and the fuzzing are left out then)"
     )]
     Test(TestArgs),
     /// Format, lints, documentation, compose file, licences, then every test
     #[command(after_help = "Example: cargo xtask ci")]
     Ci(LiveArgs),
+    /// Asks the HTTP interface of the program that is built whatever its description allows and forbids
+    #[command(after_help = "Example: cargo xtask fuzz")]
+    Fuzz,
     /// Checks docker-compose.yml with Docker Compose, without a daemon
     #[command(after_help = "Example: cargo xtask compose")]
     Compose,
@@ -59,6 +66,9 @@ struct LiveArgs {
     /// Leave out the tests of the dashboard's pages, which need Node.js and Chromium
     #[arg(long)]
     no_browser: bool,
+    /// Leave out the fuzzing of the HTTP interface, which needs Python 3 with venv
+    #[arg(long)]
+    no_fuzz: bool,
 }
 
 #[derive(Args)]
@@ -84,6 +94,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().task {
         Task::Test(args) => test(args.live, Vec::new(), &args.rest),
         Task::Ci(args) => ci(args),
+        Task::Fuzz => fuzz::run(),
         Task::Compose => compose::check(),
         Task::Walk(args) => steps::run(vec![walk_step(args)]),
         Task::Mutate => steps::run(vec![mutate_step()]),
@@ -100,7 +111,10 @@ fn main() -> ExitCode {
 /// All tests behind `before`; the services start first, for they take longest.
 fn test(args: LiveArgs, before: Vec<Step>, rest: &[String]) -> Result<()> {
     let mut all = before;
-    let pages = if args.no_browser || !rest.is_empty() { Vec::new() } else { browser::steps()? };
+    let mut pages = if args.no_browser || !rest.is_empty() { Vec::new() } else { browser::steps()? };
+    if !args.no_fuzz && rest.is_empty() {
+        pages.push(fuzz::step()?);
+    }
     if args.no_live {
         all.extend(test_steps(rest));
         all.extend(pages);

@@ -13,7 +13,7 @@ use utoipa::IntoParams;
 use super::take::{Asked, Named, time};
 use crate::board::{self, Known, face, incident_card};
 use crate::labels::{label, unit_of};
-use crate::problem::{Problem, Problems};
+use crate::problem::{Contradictions, Problem, Problems};
 use crate::series::{self, Gather, band, normal_of};
 use crate::server::Shared;
 use crate::wire::{Device, DeviceTotals, IncidentCard, MetricBand, Profile, ProfileMetric, Series, Similar};
@@ -98,7 +98,8 @@ pub(crate) struct SeriesQuery {
     /// End, exclusive; the device's newest time where nothing is said. At most 31 days behind the beginning.
     #[param(minimum = 0, maximum = 253_402_300_799_999_i64)]
     to_ms: Option<i64>,
-    /// Only these metrics; all where nothing is said.
+    /// Only these metrics, up to 1,000; all where nothing is said.
+    #[param(max_items = 1_000)]
     metric: Option<Vec<String>>,
     /// At most so many steps, up to 10,000; 1,000 where nothing is said.
     #[param(minimum = 1, maximum = 10_000)]
@@ -147,7 +148,9 @@ fn series_asked(pairs: Vec<(String, String)>) -> Result<SeriesAsked, Problem> {
 
 /// A device over time
 #[utoipa::path(get, path = "/api/v1/devices/{id}/series", tag = "devices",
-    params(("id" = String, Path, description = "Device id"), SeriesQuery), responses((status = 200, body = Series), Problems))]
+    params(("id" = String, Path, description = "Device id"), SeriesQuery),
+    responses((status = 200, body = Series), Problems, Contradictions,
+        (status = 414, description = "The address is longer than 64 kB: fewer or shorter metrics")))]
 pub(crate) async fn series(
     State(shared): State<Arc<Shared>>,
     Named(id): Named,
@@ -160,7 +163,7 @@ pub(crate) async fn series(
     let to_ms = asked.to_ms.or(newest_ms).unwrap_or_else(crate::clock::now_ms);
     let from_ms = asked.from_ms.unwrap_or(to_ms - 6 * 3_600_000).max(0);
     if from_ms >= to_ms || to_ms - from_ms > LONGEST_MS {
-        return Err(Problem::bad(format!(
+        return Err(Problem::contradiction(format!(
             "parameter \"from_ms\" is {from_ms}, which is not up to 31 days before the end at {to_ms}"
         )));
     }

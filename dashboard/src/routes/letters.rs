@@ -90,8 +90,8 @@ fn letter(row: &Row) -> Letter {
 }
 
 /// Sends messages again, as they came or repaired
-#[utoipa::path(post, path = "/api/v1/dead-letters/replay", tag = "dead letters", request_body = Replay,
-    responses((status = 202, body = Sent), Problems, WriteProblems))]
+#[utoipa::path(post, path = "/api/v1/dead-letters/replay", tag = "dead letters",
+    security((), ("token" = [])), request_body = Replay, responses((status = 202, body = Sent), Problems, WriteProblems))]
 pub(crate) async fn replay(
     State(shared): State<Arc<Shared>>,
     Body(replay): Body<Replay>,

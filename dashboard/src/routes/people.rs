@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 
 use super::take::{Body, Named, time};
-use crate::problem::{Problem, Problems, WriteProblems};
+use crate::problem::{Contradictions, Problem, Problems, WriteProblems};
 use crate::server::Shared;
 use crate::wire::{Accepted, Announce, MaintenanceWindows, Resolve};
 
@@ -23,7 +23,7 @@ fn check_note(note: &str) -> Result<(), Problem> {
 
 /// Says what an incident was
 #[utoipa::path(post, path = "/api/v1/incidents/{id}/resolution", tag = "incidents",
-    params(("id" = String, Path, description = "Incident id")), request_body = Resolve,
+    security((), ("token" = [])), params(("id" = String, Path, description = "Incident id")), request_body = Resolve,
     responses((status = 202, body = Accepted), Problems, WriteProblems))]
 pub(crate) async fn resolve(
     State(shared): State<Arc<Shared>>,
@@ -53,8 +53,9 @@ pub(crate) async fn maintenance(State(shared): State<Arc<Shared>>) -> Result<Jso
 }
 
 /// Announces work on devices, so that no incident opens meanwhile
-#[utoipa::path(post, path = "/api/v1/maintenance", tag = "maintenance", request_body = Announce,
-    responses((status = 202, body = Accepted), Problems, WriteProblems))]
+#[utoipa::path(post, path = "/api/v1/maintenance", tag = "maintenance",
+    security((), ("token" = [])), request_body = Announce,
+    responses((status = 202, body = Accepted), Problems, WriteProblems, Contradictions))]
 pub(crate) async fn announce(
     State(shared): State<Arc<Shared>>,
     Body(work): Body<Announce>,
@@ -62,7 +63,7 @@ pub(crate) async fn announce(
     check_note(&work.note)?;
     let (from_ms, to_ms) = (time("from_ms", work.from_ms)?, time("to_ms", work.to_ms)?);
     if to_ms <= from_ms {
-        return Err(Problem::bad(format!("field \"to_ms\" is {to_ms}, which is not after \"from_ms\"")));
+        return Err(Problem::contradiction(format!("field \"to_ms\" is {to_ms}, which is not after \"from_ms\"")));
     }
     match (&work.device_id, &work.building_id) {
         (Some(device), None) if shared.board.device(device).is_none() => {
@@ -72,7 +73,10 @@ pub(crate) async fn announce(
             return Err(Problem::unknown(format!("there is no building {building:?}")));
         }
         (Some(_), None) | (None, Some(_)) => {}
-        _ => return Err(Problem::bad("one of the fields \"device_id\" and \"building_id\" is needed, and only one")),
+        _ => {
+            let what = "one of the fields \"device_id\" and \"building_id\" is needed, and only one";
+            return Err(Problem::contradiction(what));
+        }
     }
     let program = Arc::clone(&shared.program);
     let accepted = shared.readers.ask(move |store, _| Ok(program.announce(store, &work)?)).await?;

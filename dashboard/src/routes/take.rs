@@ -45,6 +45,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 
 /// Most of a list.
 const MOST: usize = 10_000;
+/// Nothing has so many.
+const FURTHEST: usize = 1_000_000_000;
 
 /// Which part of a list.
 pub(crate) fn page(limit: Option<usize>, offset: Option<usize>) -> Result<(usize, usize), Problem> {
@@ -52,7 +54,11 @@ pub(crate) fn page(limit: Option<usize>, offset: Option<usize>) -> Result<(usize
     if limit > MOST {
         return Err(Problem::bad(format!("parameter \"limit\" is {limit}, which is more than {MOST}")));
     }
-    Ok((limit, offset.unwrap_or(0)))
+    let offset = offset.unwrap_or(0);
+    if offset > FURTHEST {
+        return Err(Problem::bad(format!("parameter \"offset\" is {offset}, which is more than {FURTHEST}")));
+    }
+    Ok((limit, offset))
 }
 
 /// Beginning of the year 10000: what stands behind is no time that a device can have sent.

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::whole::whole;
+
 /// A page of dead letters.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Letters {
@@ -62,8 +64,10 @@ pub struct LetterKey {
     /// Where it came from.
     pub topic: String,
     /// Partition there.
+    #[serde(deserialize_with = "whole")]
     pub partition: i64,
     /// Offset there.
+    #[serde(deserialize_with = "whole")]
     pub offset: i64,
     /// The repaired message; absent: as it came.
     #[serde(default)]

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::whole::whole;
+
 /// What an incident was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -48,9 +50,11 @@ pub struct Announce {
     #[serde(default)]
     pub building_id: Option<String>,
     /// Beginning.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 0, maximum = 253_402_300_799_999_i64)]
     pub from_ms: i64,
-    /// End, exclusive.
+    /// End, exclusive; behind the beginning.
+    #[serde(deserialize_with = "whole")]
     #[schema(minimum = 1, maximum = 253_402_300_799_999_i64)]
     pub to_ms: i64,
     /// What is done; may be empty.

@@ -9,6 +9,9 @@ fn what_is_wrong_is_named() {
         ("/api/v1/fleet?limit=x", 400, "limit"),
         ("/api/v1/fleet?limit=-1", 400, "limit"),
         ("/api/v1/fleet?limit=10001", 400, "limit"),
+        ("/api/v1/fleet?offset=1000000001", 400, "offset"),
+        ("/api/v1/incidents?offset=1000000001", 400, "offset"),
+        ("/api/v1/dead-letters?offset=1000000001", 400, "offset"),
         ("/api/v1/fleet?sort=size", 400, "sort"),
         ("/api/v1/fleet?severity=bad", 400, "severity"),
         ("/api/v1/fleet?colour=red", 400, "colour"),
@@ -22,8 +25,8 @@ fn what_is_wrong_is_named() {
         ("/api/v1/devices/A/series?points=0", 400, "points"),
         ("/api/v1/devices/A/series?points=1e3", 400, "points"),
         ("/api/v1/devices/A/series?from_ms=-1", 400, "from_ms"),
-        ("/api/v1/devices/A/series?from_ms=0", 400, "31 days"),
-        ("/api/v1/devices/A/series?to_ms=0", 400, "from_ms"),
+        ("/api/v1/devices/A/series?from_ms=0", 422, "31 days"),
+        ("/api/v1/devices/A/series?to_ms=0", 422, "from_ms"),
         ("/api/v1/devices/A/series?x=1", 400, "x"),
         ("/api/v1/devices/A/similar", 400, "at_ms"),
         ("/api/v1/devices/A/similar?at_ms=1&limit=51", 400, "limit"),
@@ -64,9 +67,11 @@ fn bodies_that_are_none_are_refused() {
     assert_eq!(post(&path, json, r#"{"as":"fault"}"#), 409);
     assert_eq!(post("/api/v1/incidents/none/resolution", json, r#"{"as":"fault"}"#), 404);
     for (body, status) in [
-        (r#"{"device_id":"A","from_ms":1,"to_ms":1}"#, 400),
-        (r#"{"from_ms":1,"to_ms":2}"#, 400),
-        (r#"{"device_id":"A","building_id":"b1","from_ms":1,"to_ms":2}"#, 400),
+        (r#"{"device_id":"A","from_ms":1,"to_ms":1}"#, 422),
+        (r#"{"from_ms":1,"to_ms":2}"#, 422),
+        (r#"{"device_id":"A","building_id":"b1","from_ms":1,"to_ms":2}"#, 422),
+        (r#"{"building_id":"b1","from_ms":1.5,"to_ms":2}"#, 400),
+        (r#"{"building_id":"b1","from_ms":1.0,"to_ms":2.0}"#, 409),
         (r#"{"device_id":"none","from_ms":1,"to_ms":2}"#, 404),
         (r#"{"building_id":"none","from_ms":1,"to_ms":2}"#, 404),
         (r#"{"building_id":"b1","from_ms":-1,"to_ms":2}"#, 400),
@@ -79,6 +84,7 @@ fn bodies_that_are_none_are_refused() {
         (r#"{"letters":[{"topic":"iot-metrics","partition":0,"offset":99}]}"#, 404),
         (r#"{"letters":[{"topic":"iot-metrics","partition":9223372036854775807,"offset":0}]}"#, 404),
         (r#"{"letters":[{"topic":"iot-metrics","partition":0,"offset":0,"text":"{}"}]}"#, 409),
+        (r#"{"letters":[{"topic":"iot-metrics","partition":0.0,"offset":0.0}]}"#, 409),
     ] {
         assert_eq!(post("/api/v1/dead-letters/replay", json, body), status, "{body}");
     }

@@ -196,7 +196,7 @@ impl Program for Desk {
             to_ms: work.to_ms,
             note: note_of(&work.note),
         };
-        let (placed, _) = maintenance::say(store, &work).map_err(|error| refused(error, Refusal::Wrong))?;
+        let (placed, _) = maintenance::say(store, &work).map_err(|error| refused(error, Refusal::Conflict))?;
         Ok(accepted(&placed))
     }
 

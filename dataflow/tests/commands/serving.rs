@@ -235,7 +235,7 @@ fn what_people_say_over_http_is_what_the_commands_hear() {
     // Work that lies behind all windows changes nothing, work to come is announced.
     let past = serde_json::json!({"device_id": "RTU-001", "from_ms": 0, "to_ms": 60_000, "note": ""});
     let (status, problem) = served.post("/api/v1/maintenance", &past);
-    assert_eq!(status, 400, "{problem}");
+    assert_eq!(status, 409, "{problem}");
     let from_ms = served.json("/api/v1/fleet")["as_of_ms"].as_i64().unwrap() + 3_600_000;
     let work = serde_json::json!({"device_id": "RTU-001", "from_ms": from_ms, "to_ms": from_ms + 60_000, "note": "x"});
     assert_eq!(served.post("/api/v1/maintenance", &work).0, 202);
