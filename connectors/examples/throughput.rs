@@ -175,10 +175,12 @@ fn state_rows(n: usize, devices: usize, names: &[String]) -> [Row; 3] {
         map.clone(),
         map.clone(),
         map.clone(),
-        map,
+        map.clone(),
         text("[]"),
         Value::Null,
         Value::Bool(false),
+        map.clone(),
+        map,
     ];
     let occurrence =
         vec![Value::Text(device), Value::Int(time_ms), text("projection-1"), Value::Int(id), Value::Bool(false)];

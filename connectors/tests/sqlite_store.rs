@@ -2,12 +2,15 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 
 use common::{Folder, late, scan};
 use connectors::{LeaseOwner, SqliteStore, Store, open_store};
 use model::tables::TableId;
+use model::{Row, Value, Version};
 
 const CHILD: &str = "CONNECTORS_TEST_STORE";
 
@@ -94,7 +97,7 @@ fn errors_say_what_where_and_what_helps() {
         could not make the folder of store "FOLDER/notes.txt/below/store.db": Not a directory (os error 20); a part of its path is a file and no folder: name another one
         could not open store "FOLDER": unable to open database file: FOLDER; check that it is a file in a folder that this user may write
         store "FOLDER/foreign.db" is an SQLite database of another program; name another file
-        store "FOLDER/newer.db" has schema version 99 and this program writes version 5; use the program that made it, or name another file and replay
+        store "FOLDER/newer.db" has schema version 99 and this program writes version 6; use the program that made it, or name another file and replay
         opened
         opened
         opened
@@ -165,17 +168,47 @@ fn the_schema_is_pinned() {
         .assert_eq(&format!("-- version {version}\n{};\n", tables.join(";\n")));
 }
 
-/// A store of the version before notices goes on being used, with all that it holds.
+/// Stores of the versions before notices, and before what is expected of a state, go on being used with all that they hold.
 #[test]
-fn a_store_without_notices_gets_them() {
-    let folder = Folder::new();
-    let path = folder.path().join("store.db");
-    let mut store = SqliteStore::open(&path).unwrap();
-    store.write(&[late("RTU-1", 5, "fan_speed", 0, 1, 1.5)]).unwrap();
-    drop(store);
-    let connection = rusqlite::Connection::open(&path).unwrap();
-    connection.execute_batch("DROP TABLE notices; PRAGMA user_version = 4").unwrap();
-    drop(connection);
-    let mut store = SqliteStore::open(&path).unwrap();
-    assert_eq!((store.count(TableId::LateMetrics).unwrap(), store.notices().unwrap()), (1, vec![]));
+fn an_older_store_gets_what_it_lacks() {
+    let map = |name: &str, value: f64| Value::Map(BTreeMap::from([(name.to_owned(), value)]));
+    let state = |minute: i64, expected: Option<f64>| {
+        let table = TableId::DeviceStateSnapshots;
+        let start_ms = minute * 60_000;
+        let value = |column: &str| match (column, expected) {
+            ("device_id" | "date", _) => Value::Text("D".to_owned()),
+            ("snapshot_time", _) => Value::Int(start_ms),
+            ("metrics", _) => map("power", 1.5),
+            ("metrics_expected", Some(value)) => map("power", value),
+            ("metrics_band", Some(value)) => map("power", value / 10.0),
+            _ => Value::Null,
+        };
+        let values = table.table().columns.iter().map(|column| value(column.name)).collect();
+        Row { table, version: Version::window(start_ms), values }
+    };
+    let expected = "ALTER TABLE device_state_snapshots DROP COLUMN metrics_expected; \
+                    ALTER TABLE device_state_snapshots DROP COLUMN metrics_band; ";
+    for older in [
+        format!("{expected} PRAGMA user_version = 5"),
+        format!("{expected} DROP TABLE notices; PRAGMA user_version = 4"),
+    ] {
+        let folder = Folder::new();
+        let path = folder.path().join("store.db");
+        let mut store = SqliteStore::open(&path).unwrap();
+        store.write(&[state(1, None), late("RTU-1", 5, "fan_speed", 0, 1, 1.5)]).unwrap();
+        drop(store);
+        rusqlite::Connection::open(&path).unwrap().execute_batch(&older).unwrap();
+        for written in 0..2 {
+            let mut store = SqliteStore::open(&path).unwrap();
+            assert_eq!((store.count(TableId::LateMetrics).unwrap(), store.notices().unwrap()), (1, vec![]));
+            store.write(&[state(2, Some(0.1 + 0.2))]).unwrap();
+            let mut found = Vec::new();
+            let take = &mut |row: Row| {
+                found.push(row);
+                ControlFlow::Continue(())
+            };
+            store.scan(TableId::DeviceStateSnapshots, &[], take).unwrap();
+            assert_eq!(found, [state(1, None), state(2, Some(0.1 + 0.2))], "{older}, opened {written} times before");
+        }
+    }
 }

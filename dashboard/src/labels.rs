@@ -1,6 +1,6 @@
 //! Names for people: of types and metrics, and the metrics' units.
 
-use model::{Catalogue, MetricKind};
+use model::Catalogue;
 
 /// `supply_air_temp` is "Supply air temp".
 pub fn label(name: &str) -> String {
@@ -22,12 +22,6 @@ pub fn unit_of(device_type: &str, metric: &str) -> &'static str {
 pub fn limits(device_type: &str, metric: &str) -> (Option<f64>, Option<f64>) {
     let known = Catalogue::builtin().types.get(device_type);
     known.and_then(|known| known.metrics.get(metric)).map_or((None, None), |spec| (spec.lo, spec.hi))
-}
-
-/// Whether a metric measures, so that a band around its mean says something: no switch, counter or setpoint does.
-pub fn has_band(device_type: &str, metric: &str) -> bool {
-    let known = Catalogue::builtin().types.get(device_type).and_then(|known| known.metrics.get(metric));
-    known.is_none_or(|spec| matches!(spec.kind, MetricKind::Gauge | MetricKind::Ambient | MetricKind::Derived))
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
 //! A device over time: its states gathered into equal steps in one pass, whatever their number. A step's mean is weighted by the
-//! readings, its ends are the furthest, its scores the highest.
+//! readings, its ends are the furthest, its scores the highest; what was expected and the width of its band are means over the states for which
+//! something was predicted.
 
 use std::collections::BTreeMap;
 
-use model::{Method, Row, Severity, Value};
+use model::{Expected, Method, Row, Severity, Value, expected_of_row};
 use serde::Deserialize;
 
-use crate::labels::{has_band, label, limits, unit_of};
+use crate::labels::{label, limits, unit_of};
 use crate::wire::{Methods, MetricSeries, Series};
 
 /// Steps times metrics that an answer holds at most, some 30 MB of text; with more metrics the steps are wider.
 const MOST_CELLS: usize = 400_000;
-/// How many standard deviations from the middle a value is still expected.
-pub(crate) const SPREADS: f64 = 3.0;
 
 /// What is asked for.
 pub(crate) struct Asked {
@@ -25,55 +24,21 @@ pub(crate) struct Asked {
     pub(crate) metrics: Vec<String>,
 }
 
-/// Mean and standard deviation of metrics while normal.
-pub(crate) type Normal = BTreeMap<String, (f64, f64)>;
-
-/// What is normal for a device, from its row of `device_profiles`.
-pub(crate) fn normal_of(profile: Option<&Row>) -> Normal {
-    let Some(Value::Stats(stats)) = profile.map(|row| row.value("metric_stats")) else { return Normal::new() };
-    let of = |(name, parts): (&String, &BTreeMap<String, f64>)| {
-        Some((name.clone(), (*parts.get("mean")?, *parts.get("std")?)))
-    };
-    stats.iter().filter_map(of).collect()
+/// The band in which a metric is expected, within what is plausible.
+pub(crate) fn band(device_type: &str, metric: &str, expected: Expected) -> (f64, f64) {
+    // No fan turns backwards: what can't be is not expected either.
+    let (lo, hi) = limits(device_type, metric);
+    let Expected { value, band } = expected;
+    let low = lo.map_or(value - band, |lo| (value - band).max(lo.min(value)));
+    let high = hi.map_or(value + band, |hi| (value + band).min(hi.max(value)));
+    (low, high)
 }
 
-/// What is expected of a metric, and the band around it within what is plausible; `None` where that is not known.
-pub(crate) fn band(
-    normal: &Normal,
-    device_type: &str,
-    metric: &str,
-    expected: Option<f64>,
-) -> (Option<f64>, Option<f64>, Option<f64>) {
-    if !has_band(device_type, metric) {
-        return (None, None, None);
-    }
-    let known = normal.get(metric);
-    let middle = expected.or(known.map(|(mean, _)| *mean));
-    match (middle, known) {
-        (Some(middle), Some((_, spread))) => {
-            // No fan turns backwards: what can't be is not expected either.
-            let (lo, hi) = limits(device_type, metric);
-            let low = lo.map_or(middle - SPREADS * spread, |lo| (middle - SPREADS * spread).max(lo.min(middle)));
-            let high = hi.map_or(middle + SPREADS * spread, |hi| (middle + SPREADS * spread).min(hi.max(middle)));
-            (Some(middle), Some(low), Some(high))
-        }
-        (middle, _) => (middle, None, None),
-    }
-}
-
+/// As much of a verdict as a series shows.
 #[derive(Deserialize)]
-struct VerdictHead<'a> {
+struct VerdictHead {
     method: Method,
     score: f64,
-    #[serde(borrow)]
-    findings: Vec<FindingHead<'a>>,
-}
-
-#[derive(Deserialize)]
-struct FindingHead<'a> {
-    #[serde(borrow)]
-    metric: Option<std::borrow::Cow<'a, str>>,
-    expected: Option<f64>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -82,7 +47,10 @@ struct Cell {
     count: f64,
     min: f64,
     max: f64,
-    expected: Option<f64>,
+    /// Sums over the states for which something was predicted, and their number.
+    expected: f64,
+    band: f64,
+    predicted: f64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -152,6 +120,14 @@ impl Gather {
             cell.min = if first { min } else { cell.min.min(min) };
             cell.max = if first { max } else { cell.max.max(max) };
         }
+        for (name, expected) in expected_of_row(row) {
+            if let Some(cells) = self.cells.get_mut(name) {
+                let cell = &mut cells[at];
+                cell.expected += expected.value;
+                cell.band += expected.band;
+                cell.predicted += 1.0;
+            }
+        }
         let scores = &mut self.scores[at];
         let severity = row.value("severity").as_text().and_then(Severity::by_name);
         scores.severity = scores.severity.max(severity);
@@ -159,22 +135,15 @@ impl Gather {
         if let Some(score) = row.value("anomaly_score").as_double() {
             scores.consensus = higher(scores.consensus, score);
         }
-        let verdicts = row.value("verdicts").as_text().map(serde_json::from_str::<Vec<VerdictHead<'_>>>);
+        let verdicts = row.value("verdicts").as_text().map(serde_json::from_str::<Vec<VerdictHead>>);
         for verdict in verdicts.and_then(Result::ok).unwrap_or_default() {
             let score = &mut scores.methods[verdict.method as usize];
             *score = higher(*score, verdict.score);
-            for finding in verdict.findings {
-                if let (Some(metric), Some(expected)) = (finding.metric, finding.expected)
-                    && let Some(cells) = self.cells.get_mut(metric.as_ref())
-                {
-                    cells[at].expected = Some(expected);
-                }
-            }
         }
     }
 
     /// What was gathered.
-    pub(crate) fn finish(self, normal: &Normal, mut order: Vec<String>) -> Series {
+    pub(crate) fn finish(self, mut order: Vec<String>) -> Series {
         let Gather { asked, step_ms, steps, mut cells, scores, device_type } = self;
         let times = (0..steps).map(|at| asked.from_ms + step_ms * i64::try_from(at).unwrap_or(0));
         // Those that were asked for, in that order and also where nothing came; else all by name.
@@ -183,7 +152,7 @@ impl Gather {
         }
         let metrics = order.into_iter().map(|name| {
             let cells = cells.remove(&name).unwrap_or_else(|| vec![Cell::default(); steps]);
-            metric_series(&device_type, name, &cells, normal)
+            metric_series(&device_type, name, &cells)
         });
         let method = |at: usize| scores.iter().map(|step| step.methods[at]).collect();
         Series {
@@ -206,7 +175,7 @@ impl Gather {
     }
 }
 
-fn metric_series(device_type: &str, name: String, cells: &[Cell], normal: &Normal) -> MetricSeries {
+fn metric_series(device_type: &str, name: String, cells: &[Cell]) -> MetricSeries {
     let mut series = MetricSeries {
         label: label(&name),
         unit: unit_of(device_type, &name).to_owned(),
@@ -218,10 +187,12 @@ fn metric_series(device_type: &str, name: String, cells: &[Cell], normal: &Norma
         series.mean.push(there.then(|| cell.sum / cell.count));
         series.min.push(there.then_some(cell.min));
         series.max.push(there.then_some(cell.max));
-        let (expected, low, high) = band(normal, device_type, &series.name, cell.expected);
-        series.expected.push(expected);
-        series.low.push(low);
-        series.high.push(high);
+        let of = |sum: f64| sum / cell.predicted;
+        let expected = (cell.predicted > 0.0).then(|| Expected { value: of(cell.expected), band: of(cell.band) });
+        let ends = expected.map(|expected| band(device_type, &series.name, expected));
+        series.expected.push(expected.map(|expected| expected.value));
+        series.low.push(ends.map(|(low, _)| low));
+        series.high.push(ends.map(|(_, high)| high));
     }
     series
 }
@@ -232,13 +203,12 @@ mod tests {
     use model::Version;
     use model::tables::TableId;
 
-    fn state(start_ms: i64, mean: f64, count: f64, severity: Option<&str>) -> Row {
+    fn state(start_ms: i64, mean: f64, count: f64, severity: Option<&str>, expected: Option<(f64, f64)>) -> Row {
         let map = |value: f64| Value::Map(BTreeMap::from([("flow".to_owned(), value)]));
         let verdicts = format!(
             r#"[{{"method":"statistics","score":{},"severity":null,"warm_up":1.0,"findings":[
-                {{"kind":"residual","metric":"flow","observed":1.0,"expected":{},"score":1.0,"limit":1.0,"unit":"","text":""}}]}}]"#,
-            count / 10.0,
-            mean + 1.0
+                {{"kind":"residual","metric":"flow","observed":1.0,"expected":77.0,"score":1.0,"limit":1.0,"unit":"","text":""}}]}}]"#,
+            count / 10.0
         );
         let table = TableId::DeviceStateSnapshots;
         let values = table.table().columns.iter().map(|column| match column.name {
@@ -249,6 +219,8 @@ mod tests {
             "metrics_min" => map(mean - 1.0),
             "metrics_max" => map(mean + 2.0),
             "metrics_count" => map(count),
+            "metrics_expected" => expected.map_or(Value::Null, |(value, _)| map(value)),
+            "metrics_band" => expected.map_or(Value::Null, |(_, band)| map(band)),
             "anomaly_score" => Value::Double(count / 20.0),
             "severity" => severity.map_or(Value::Null, |name| Value::Text(name.to_owned())),
             "verdicts" => Value::Text(verdicts.clone()),
@@ -257,35 +229,46 @@ mod tests {
         Row { table, version: Version::window(start_ms), values: values.collect() }
     }
 
-    /// Ten windows in steps of two: means weighted, ends furthest, scores highest, steps without states empty.
+    /// Ten windows in steps of two: means weighted, ends furthest, scores highest, steps without states empty. What is expected is what was
+    /// predicted, whatever a finding says: none where nothing was, and of a step's states those that have it count alike.
     #[test]
     fn states_are_gathered_into_steps() {
         let asked = Asked { from_ms: 30_000, to_ms: 600_000, window_ms: 60_000, points: 5, metrics: Vec::new() };
         let mut gather = Gather::new(asked, 1);
         assert_eq!((gather.begins_ms(), gather.step_ms, gather.steps), (0, 120_000, 5));
         for row in [
-            state(0, 10.0, 1.0, None),
-            state(60_000, 20.0, 3.0, Some("warning")),
-            state(480_000, 5.0, 2.0, Some("info")),
-            state(600_000, 7.0, 2.0, None),
-            state(-60_000, 7.0, 2.0, None),
+            state(0, 10.0, 1.0, None, Some((12.0, 2.0))),
+            state(60_000, 20.0, 3.0, Some("warning"), Some((14.0, 3.0))),
+            state(120_000, 9.0, 1.0, None, None),
+            state(240_000, 9.0, 1.0, None, None),
+            state(300_000, 9.0, 1.0, None, Some((10.0, 1.0))),
+            state(480_000, 5.0, 2.0, Some("info"), Some((4.0, 6.0))),
+            state(600_000, 7.0, 2.0, None, Some((7.0, 1.0))),
+            state(-60_000, 7.0, 2.0, None, Some((7.0, 1.0))),
         ] {
             gather.take(&row);
         }
-        let normal = Normal::from([("flow".to_owned(), (12.0, 2.0))]);
-        let series = gather.finish(&normal, Vec::new());
+        let series = gather.finish(Vec::new());
         assert_eq!(series.times_ms, [0, 120_000, 240_000, 360_000, 480_000]);
         let flow = &series.metrics[0];
-        assert_eq!(flow.mean, [Some(17.5), None, None, None, Some(5.0)]);
-        assert_eq!(flow.min, [Some(9.0), None, None, None, Some(4.0)]);
-        assert_eq!(flow.max, [Some(22.0), None, None, None, Some(7.0)]);
-        assert_eq!(flow.expected, [Some(21.0), Some(12.0), Some(12.0), Some(12.0), Some(6.0)]);
-        assert_eq!(flow.low, [Some(15.0), Some(6.0), Some(6.0), Some(6.0), Some(0.0)]);
-        assert_eq!(series.methods.statistics, [Some(0.3), None, None, None, Some(0.2)]);
+        assert_eq!(flow.mean, [Some(17.5), Some(9.0), Some(9.0), None, Some(5.0)]);
+        assert_eq!(flow.min, [Some(9.0), Some(8.0), Some(8.0), None, Some(4.0)]);
+        assert_eq!(flow.max, [Some(22.0), Some(11.0), Some(11.0), None, Some(7.0)]);
+        assert_eq!(flow.expected, [Some(13.0), None, Some(10.0), None, Some(4.0)]);
+        assert_eq!(flow.low, [Some(10.5), None, Some(9.0), None, Some(-2.0)]);
+        assert_eq!(flow.high, [Some(15.5), None, Some(11.0), None, Some(10.0)]);
+        assert_eq!(series.methods.statistics, [Some(0.3), Some(0.1), Some(0.1), None, Some(0.2)]);
         assert_eq!(series.methods.rules, [None; 5]);
-        assert_eq!(series.methods.consensus, [Some(0.15), None, None, None, Some(0.1)]);
+        assert_eq!(series.methods.consensus, [Some(0.15), Some(0.05), Some(0.05), None, Some(0.1)]);
         use crate::wire::Grade::{Info, Warning};
         assert_eq!(series.severity, [Some(Warning), None, None, None, Some(Info)]);
+    }
+
+    #[test]
+    fn a_band_ends_where_a_value_can_not_be() {
+        let speed = |value: f64| band("rooftop_unit", "fan_speed", Expected { value, band: 100.0 });
+        assert_eq!([speed(900.0), speed(40.0), speed(-10.0)], [(800.0, 1000.0), (0.0, 140.0), (-10.0, 90.0)]);
+        assert_eq!(band("unheard of", "x", Expected { value: 1.0, band: 3.0 }), (-2.0, 4.0));
     }
 
     #[test]

@@ -45,7 +45,9 @@ pub struct Manifest {
 }
 
 /// The layout written now.
-pub const LAYOUT: u32 = 5;
+pub const LAYOUT: u32 = 6;
+/// A checkpoint of this layout differs in recent states alone, and only a job that corrects states keeps any.
+const WITHOUT_EXPECTED: u32 = 5;
 
 /// What a run starts from.
 #[derive(Clone, Debug, Default)]
@@ -99,10 +101,13 @@ impl Start {
         };
         let found =
             checkpoint.manifest.get(..4).map_or(0, |head| u32::from_le_bytes([head[0], head[1], head[2], head[3]]));
-        if found != LAYOUT {
+        if found != LAYOUT && found != WITHOUT_EXPECTED {
             return Err(CheckpointError::Layout { id, found });
         }
         let manifest: Manifest = bincode::deserialize(&checkpoint.manifest).map_err(failed("manifest"))?;
+        if found == WITHOUT_EXPECTED && !keeps_no_states(&manifest.settings) {
+            return Err(CheckpointError::Layout { id, found });
+        }
         let mut devices = Vec::new();
         for (name, bytes) in &checkpoint.parts {
             let part: Vec<DeviceState> = bincode::deserialize(bytes).map_err(failed(name))?;
@@ -120,6 +125,11 @@ impl Start {
     pub fn judged_ms(&self) -> i64 {
         judged_ms(self.boundary_ms(), &self.marks)
     }
+}
+
+/// Whether the text of a job's settings says that it corrects no states.
+fn keeps_no_states(settings: &str) -> bool {
+    settings.split(' ').any(|word| word == "corrected_for=None")
 }
 
 /// No run has judged a window that ends later: it would have said so to the partitions to come, or in its last cut.
@@ -187,4 +197,41 @@ pub fn assemble(
     let manifest = Manifest { layout: LAYOUT, boundary_ms, positions, totals, peers, finished, source, settings };
     let bytes = bincode::serialize(&manifest).expect("a manifest can be encoded in memory");
     (manifest, Checkpoint { id, manifest: bytes, parts: chunks })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A checkpoint of the layout before, as a job with these settings wrote it.
+    fn older(settings: &str) -> Checkpoint {
+        let manifest = Manifest {
+            layout: WITHOUT_EXPECTED,
+            boundary_ms: 60_000,
+            positions: Vec::new(),
+            totals: Totals::default(),
+            peers: Seen::default(),
+            finished: false,
+            source: "file:day".to_owned(),
+            settings: settings.to_owned(),
+        };
+        let devices = vec![DeviceState::new("D", 0)];
+        Checkpoint {
+            id: 7,
+            manifest: bincode::serialize(&manifest).unwrap(),
+            parts: vec![("devices/0000/000000".to_owned(), bincode::serialize(&devices).unwrap())],
+        }
+    }
+
+    /// An upgrade does not begin anew what it can go on with, and never takes recent states for what they are not.
+    #[test]
+    fn an_older_checkpoint_is_read_where_it_keeps_no_states() {
+        let start = Start::decode(Some(older("window=60000 corrected_for=None detectors=1")), Vec::new()).unwrap();
+        assert_eq!((start.boundary_ms(), start.devices[0].device_id.as_str()), (60_000, "D"));
+        let kept = Start::decode(Some(older("window=60000 corrected_for=Some(3600000) detectors=1")), Vec::new());
+        assert_eq!(
+            kept.unwrap_err().to_string(),
+            "checkpoint 7 has layout 5, this version reads 6; use --fresh to start again from the source"
+        );
+    }
 }

@@ -178,6 +178,8 @@ impl DeviceState {
             metrics: &named,
             readings: closed.readings,
             judged: &judged,
+            names: &self.names,
+            expected: self.monitor.expected(),
             distinct: match (&mut context.embedder, vector) {
                 (Some(embedder), Some(vector)) => distinct(embedder.as_mut(), vector, &self.names),
                 _ => None,
@@ -190,12 +192,9 @@ impl DeviceState {
         if let Some(within_ms) = context.corrected_for_ms {
             self.recent.forget(start_ms.saturating_sub(within_ms), context.width_ms);
             let words = words.map(|(method, text)| (method.to_owned(), text));
-            self.recent.keep(
-                start_ms,
-                &mut closed,
-                Said { judged, vector: judgement.vector.clone(), words },
-                directory,
-            );
+            let expected = self.monitor.expected().to_vec();
+            let said = Said { judged, vector: judgement.vector.clone(), words, expected };
+            self.recent.keep(start_ms, &mut closed, said, directory);
         }
         let further = self.mark(&judgement.incidents, maintenance);
         for incident in judgement.incidents.iter().chain(&further) {
@@ -238,6 +237,8 @@ impl DeviceState {
             metrics: &corrected.metrics,
             readings: corrected.readings,
             judged: &corrected.said.judged,
+            names: &self.names,
+            expected: &corrected.said.expected,
             distinct: None,
             embedding: embedding.as_ref().map(|(method, vector)| (method.as_str(), vector.clone())),
         };

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use model::Aggregate;
+use model::{Aggregate, Expected};
 use serde::{Deserialize, Serialize};
 
 use crate::directory::{Directory, Place};
@@ -31,6 +31,8 @@ pub struct Said {
     pub vector: Option<Vec<f64>>,
     /// Its text, behind the embedding method that it is meant for.
     pub words: Option<(String, String)>,
+    /// What was predicted of its metrics, by slot.
+    pub expected: Vec<Option<Expected>>,
 }
 
 /// A state that may still be corrected.

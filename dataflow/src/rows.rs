@@ -6,7 +6,7 @@ use connectors::SourceMessage;
 use model::message::Rejected;
 use model::tables::TableId;
 use model::time::{date_of, format_ms};
-use model::{Aggregate, Incident, IncidentStatus, Judgement, Message, Method, Row, Severity, Value, Version};
+use model::{Aggregate, Expected, Incident, IncidentStatus, Judgement, Message, Method, Row, Severity, Value, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::controls::resolved;
@@ -118,6 +118,10 @@ pub struct StateParts<'a> {
     pub readings: u32,
     /// What the methods say.
     pub judged: &'a Judged,
+    /// The device's metrics by slot.
+    pub names: &'a [String],
+    /// What was predicted of them, by slot; shorter where nothing was.
+    pub expected: &'a [Option<Expected>],
     /// Its vector, with the embedder's name.
     pub embedding: Option<(&'a str, Vec<f32>)>,
     /// The distinct state that it is an occurrence of.
@@ -176,6 +180,13 @@ pub fn snapshot(state: &StateParts<'_>, aggregate: Aggregation) -> Row {
     let map = |value: &dyn Fn(&Aggregate) -> f64| {
         Value::Map(state.metrics.iter().map(|(name, metric)| ((*name).to_owned(), value(metric))).collect())
     };
+    // What no metric has is no map, so that a state which was learned from takes no room for it.
+    let predicted = |value: fn(&Expected) -> f64| {
+        let known = state.names.iter().zip(state.expected);
+        let map: BTreeMap<String, f64> =
+            known.filter_map(|(name, expected)| Some((name.clone(), value(expected.as_ref()?)))).collect();
+        if map.is_empty() { Value::Null } else { Value::Map(map) }
+    };
     let (method, vector) = match &state.embedding {
         Some((method, vector)) => (text(method), Value::Vector(vector.clone())),
         None => (Value::Null, Value::Null),
@@ -204,6 +215,8 @@ pub fn snapshot(state: &StateParts<'_>, aggregate: Aggregation) -> Row {
                 text(&state.judged.verdicts),
                 Value::Null,
                 Value::Bool(state.stamp_ms != state.start_ms),
+                predicted(|expected| expected.value),
+                predicted(|expected| expected.band),
             ],
         ]
         .concat(),

@@ -21,5 +21,5 @@ pub use incident::{Contribution, Incident, IncidentStatus};
 pub use message::{DeadLetterReason, Message};
 pub use peers::{Compared, Peers};
 pub use row::{Row, Value, Version};
-pub use state::{Aggregate, Finding, Judgement, Method, Severity, StateView, Verdict};
-pub use stored::{StoredIncident, StoredState};
+pub use state::{Aggregate, Expected, Finding, Judgement, Method, Severity, StateView, Verdict};
+pub use stored::{StoredIncident, StoredState, expected_of_row};

@@ -199,6 +199,29 @@ pub struct Verdict {
     pub compared: Vec<Compared>,
 }
 
+/// What the statistics predicted of one metric in one window before they saw it, and how far away a value may be.
+///
+/// It is what the residual of that window was taken against (`predicted` in the parts of a finding `residual`, bit for bit): the metric's
+/// mean one step ahead, from its own last two values and what the device was asked to do, with the slow offset that is followed. So it goes
+/// along with a metric that is wrong; where the metric would settle is another number, the finding's own `expected`.
+///
+/// There is none while a device is learned (warm-up, a new operating point, after a lasting change), for what explains rather than answers
+/// (weather, set points, statuses, commands), for counters (their increase is predicted, not their reading), for what never moved, in a window
+/// without a reading of the metric or with one that is left out (saturated, stuck), and for the first two readings after a long silence.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Expected {
+    /// What was predicted, in the metric's unit.
+    pub value: f64,
+    /// Half the width of the band around it, in the metric's unit: [`BAND`].
+    pub band: f64,
+}
+
+/// How [`Expected::band`] is made, from numbers of a finding `residual`: `limit` with its caution, `deviation`, and the `spread` of its fast
+/// average. A value beyond the band counts as unusual by that average if it stays; as long as all are within, the average can't pass its limit.
+/// One value beyond it is not unusual yet, and the slow average, the other metrics and a metric's own range have limits of their own.
+pub const BAND: &str =
+    "band = limit * spread * deviation: the average of the residuals is unusual beyond limit * spread deviations";
+
 /// What all methods together say of one state.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {

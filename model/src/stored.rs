@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use crate::row::{Row, Value};
-use crate::state::{Aggregate, Method, Severity, Verdict};
+use crate::state::{Aggregate, Expected, Method, Severity, Verdict};
 use crate::tables::TableId;
 use crate::time::format_ms;
 use crate::{Compared, Contribution};
@@ -150,6 +150,8 @@ pub struct StoredState {
     pub corrected: bool,
     /// Metrics by name.
     pub metrics: BTreeMap<String, Aggregate>,
+    /// What was predicted of them and of derived ones, by name; of those that are not here nothing was.
+    pub expected: BTreeMap<String, Expected>,
     /// One a method.
     pub verdicts: Vec<Verdict>,
     /// Why it has no vector yet.
@@ -168,6 +170,17 @@ pub struct NoState {
 
 fn lacks(column: &'static str) -> NoState {
     NoState { column, problem: "is empty".to_owned() }
+}
+
+/// What a row of `device_state_snapshots` says was predicted, by name; nothing in a row of a store from before it said so.
+pub fn expected_of_row(row: &Row) -> impl Iterator<Item = (&str, Expected)> {
+    let map = |column| if let Value::Map(map) = row.value(column) { Some(map) } else { None };
+    let pair = map("metrics_expected").zip(map("metrics_band"));
+    pair.into_iter().flat_map(|(values, bands)| {
+        values
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str(), Expected { value: *value, band: *bands.get(name)? })))
+    })
 }
 
 impl StoredState {
@@ -200,6 +213,7 @@ impl StoredState {
             };
             metrics.insert(name.clone(), aggregate);
         }
+        let expected = expected_of_row(row).map(|(name, expected)| (name.to_owned(), expected)).collect();
         let verdicts = row.value("verdicts").as_text().ok_or_else(|| lacks("verdicts"))?;
         let bad =
             |error: serde_json::Error| NoState { column: "verdicts", problem: format!("holds bad JSON: {error}") };
@@ -215,6 +229,7 @@ impl StoredState {
             score: row.value("anomaly_score").as_double().unwrap_or_default(),
             corrected: *row.value("corrected") == Value::Bool(true),
             metrics,
+            expected,
             verdicts: serde_json::from_str(verdicts).map_err(bad)?,
             embedding_pending: text("embedding_pending"),
         })

@@ -172,6 +172,8 @@ pub static TABLES: &[Table] = &[
             c("verdicts", Text),
             c("embedding_pending", Text),
             c("corrected", Boolean),
+            c("metrics_expected", Map),
+            c("metrics_band", Map),
         ],
     },
     Table {

@@ -2,8 +2,9 @@
 
 mod feedback;
 mod pilot;
+mod values;
 
-use model::{Incident, Judgement, StateView};
+use model::{Expected, Incident, Judgement, StateView};
 use serde::{Deserialize, Serialize};
 
 use crate::acquaintance::Acquaintance;
@@ -94,6 +95,12 @@ impl Monitor {
         self.values.get(slot).copied().unwrap_or(f64::NAN)
     }
 
+    /// What the statistics predicted of the state that was judged last, by slot; empty while they learn. It goes with the judgement, and
+    /// stands here so that nobody pays who does not ask.
+    pub fn expected(&self) -> &[Option<Expected>] {
+        self.detectors.statistics.expected()
+    }
+
     /// Judges one closed window and learns from it. Windows come in rising order.
     ///
     /// # Panics
@@ -102,6 +109,7 @@ impl Monitor {
         assert!(self.last_ms.is_none_or(|last_ms| state.start_ms > last_ms), "windows come in rising order");
         assert!(state.names.len() >= self.names.len(), "slots are only added");
         assert_eq!(state.names.len(), state.metrics.len(), "one aggregate a slot");
+        self.detectors.statistics.forget_expected();
         let mut changed = Vec::new();
         self.incidents.close_silent(state.start_ms, &mut changed);
         self.grow(state);
@@ -308,54 +316,6 @@ impl Monitor {
         }
     }
 
-    fn grow(&mut self, state: &StateView<'_>) {
-        for name in &state.names[self.names.len()..] {
-            let known = state.device_type.and_then(|device_type| device_type.metrics.get(name));
-            self.baseline.push(known);
-            self.counters.push((f64::NAN, 0));
-            self.regime.push();
-            self.names.push(name.clone());
-        }
-    }
-
-    /// Windows missed beyond what is usual for the device.
-    fn see_gap(&mut self, state: &StateView<'_>) -> i64 {
-        let Some(last_ms) = self.last_ms else { return 0 };
-        let windows = (state.start_ms - last_ms) / state.width_ms.max(1);
-        let usual = self.longest_gap;
-        // A gap up to a few times the usual is this device's way; a longer one is silence and teaches nothing.
-        if windows <= usual.saturating_mul(3).max(4) {
-            self.longest_gap = usual.max(windows);
-        }
-        if windows > usual.saturating_mul(2) { windows } else { 0 }
-    }
-
-    fn read_values(&mut self, state: &StateView<'_>) {
-        self.values.clear();
-        for (slot, metric) in state.metrics.iter().enumerate() {
-            let Some(metric) = metric else {
-                self.values.push(f64::NAN);
-                continue;
-            };
-            let mut value = metric.mean;
-            self.baseline.slots[slot].see_range(metric.min, metric.max);
-            if is_counter(self.baseline.slots[slot].kind) {
-                let (last, last_ms) = self.counters[slot];
-                self.counters[slot] = (metric.last, state.start_ms);
-                #[expect(clippy::cast_precision_loss, reason = "windows between two states are few")]
-                let windows = ((state.start_ms - last_ms) / state.width_ms.max(1)).max(1) as f64;
-                value = (metric.last - last) / windows;
-                // It fell: the counter was reset, and the increase is not known.
-                if value < 0.0 {
-                    value = f64::NAN;
-                }
-            }
-            if self.baseline.slots[slot].is_saturated(value) || self.detectors.statistics.is_stuck(slot) {
-                value = f64::NAN;
-            }
-            self.values.push(value);
-        }
-    }
     fn learn(&mut self, config: &MonitorConfig) {
         self.baseline.learn(&self.values);
         let enough = self.regime.note(config.regime_windows, &self.baseline.slots, &self.values);

@@ -10,20 +10,21 @@ mod missing;
 mod rarity;
 mod residual;
 mod stuck;
+mod together;
 
 use std::collections::BTreeMap;
 
-use model::{Finding, Method, MetricKind, Severity, Verdict};
+use model::{Expected, Finding, Method, MetricKind, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::baseline::Usual;
 use crate::incidents::length as length_of;
-use crate::{Condition, Detector, Evidence, ResidualConfig, Sample, grade, parts};
+use crate::{Condition, Detector, Evidence, Sample, grade, parts};
 use change::{Change, Changes};
 use erratic::{Erratic, ErraticMetric};
 use missing::{Missing, MissingMetric};
 pub use rarity::{Rare, Rarity, View};
-use residual::{Mode, Residuals};
+use residual::Residuals;
 use stuck::{Stuck, StuckMetric};
 
 /// Windows in a row without a state that are no loss now and then.
@@ -42,6 +43,9 @@ pub struct Statistics {
     stuck: Stuck,
     missing: Missing,
     erratic: Erratic,
+    /// What was predicted in the state that was judged last, by slot; empty where nothing was.
+    #[serde(skip)]
+    expected: Vec<Option<Expected>>,
 }
 
 impl Statistics {
@@ -144,20 +148,6 @@ impl Statistics {
         }
     }
 
-    /// All metrics together: each against its past and the inputs, and each against the others.
-    fn judge_together(&mut self, sample: &Sample<'_>, verdict: &mut Verdict) {
-        let relation = sample.config.relation.residual();
-        let views = [
-            (&mut self.residuals, &sample.config.residual, "residual", "its own past and the device's inputs explain"),
-            (&mut self.relations, &relation, "relation", "the other metrics explain"),
-        ];
-        for (residuals, config, kind, explained) in views {
-            if config.lambda > 0.0 {
-                judge_view(residuals, config, sample, (kind, explained), verdict);
-            }
-        }
-    }
-
     fn judge_conditions(&mut self, sample: &Sample<'_>) -> (Vec<Condition>, Vec<Finding>) {
         let (mut stuck, mut missing) = (Vec::<StuckMetric>::new(), Vec::<MissingMetric>::new());
         let slots = &sample.baseline.slots;
@@ -245,66 +235,6 @@ impl Statistics {
             findings.push(finding);
         }
         (conditions, findings)
-    }
-}
-
-/// One view of all metrics together; `kind` and `explained` are its words.
-fn judge_view(
-    residuals: &mut Residuals,
-    config: &ResidualConfig,
-    sample: &Sample<'_>,
-    (kind, explained): (&str, &str),
-    verdict: &mut Verdict,
-) {
-    if sample.gap_windows > 5 {
-        residuals.gap(config, sample.gap_windows);
-    }
-    let usual = &sample.baseline.slots;
-    let mode = match (sample.judging, sample.warm) {
-        (true, _) => Mode::Judge,
-        (false, false) => Mode::Collect,
-        (false, true) => Mode::Freeze,
-    };
-    residuals.judge(config, (sample.state.start_ms, sample.caution), sample.values, usual, mode);
-    if mode == Mode::Freeze && !sample.rule_pending {
-        residuals.reset();
-    }
-    if mode != Mode::Judge {
-        return;
-    }
-    let (score, limit) = (residuals.score(), residuals.limit() * sample.caution);
-    verdict.score = verdict.score.max(grade(score / limit));
-    if !residuals.is_away() {
-        return;
-    }
-    for away in residuals.active(config, usual) {
-        let Some(metric) = &sample.state.metrics[away.slot] else { continue };
-        let name = &sample.state.names[away.slot];
-        let unit = sample.unit(away.slot);
-        let side = if away.z > 0.0 { "above" } else { "below" };
-        // What is left out of the models (saturated, a counter just reset) is still what was seen.
-        let value = sample.values[away.slot];
-        let observed = if value.is_nan() { metric.mean } else { value };
-        verdict.findings.push(Finding {
-            kind: kind.to_owned(),
-            metric: Some(name.clone()),
-            observed,
-            expected: Some(away.expected),
-            score: away.strength,
-            limit,
-            unit: unit.to_owned(),
-            text: format!("{name} stays {side} what {explained}: {observed:.2} {unit} against {:.2}", away.expected),
-            parts: away.averaged.map_or_else(BTreeMap::new, |averaged| {
-                parts([
-                    ("predicted", away.predicted),
-                    ("deviation", away.deviation),
-                    ("before", averaged.before),
-                    ("step", averaged.step),
-                    ("clip", averaged.clip.unwrap_or(f64::NAN)),
-                    ("spread", averaged.spread),
-                ])
-            }),
-        });
     }
 }
 

@@ -10,8 +10,10 @@ use super::failure;
 use crate::StoreError;
 
 /// Raised whenever [`ddl`] changes.
-const SCHEMA_VERSION: i32 = 5;
-/// A file of this version lacks [`NOTICES`] alone, and gets it.
+const SCHEMA_VERSION: i32 = 6;
+/// A file of this version lacks what [`EXPECTED`] adds alone, and gets it.
+const WITHOUT_EXPECTED: i32 = 5;
+/// A file of this version lacks [`NOTICES`], too.
 const WITHOUT_NOTICES: i32 = 4;
 /// Marks the file as a store of this program: "PLNM".
 const APPLICATION_ID: i32 = 0x504c_4e4d;
@@ -28,6 +30,12 @@ CREATE TABLE \"lease\" (\"one\" INTEGER PRIMARY KEY CHECK (\"one\" = 1), \"host\
 /// The youngest of them.
 const NOTICES: &str =
     "CREATE TABLE \"notices\" (\"id\" TEXT PRIMARY KEY, \"body\" BLOB NOT NULL) STRICT, WITHOUT ROWID;\n";
+
+/// Adds the youngest columns; the rows that are there predicted nothing.
+const EXPECTED: &str = "\
+ALTER TABLE \"device_state_snapshots\" ADD COLUMN \"metrics_expected\" TEXT;
+ALTER TABLE \"device_state_snapshots\" ADD COLUMN \"metrics_band\" TEXT;
+";
 
 /// Names of the job's own tables.
 pub(super) const BOOKKEEPING_TABLES: [&str; 5] =
@@ -142,7 +150,8 @@ pub(super) fn prepare(connection: &Connection, path: &Path) -> Result<(), StoreE
     };
     let made = match standing(connection, path) {
         Ok(Standing::Ready) => Ok(()),
-        Ok(Standing::WithoutNotices) => make(NOTICES),
+        Ok(Standing::WithoutExpected) => make(EXPECTED),
+        Ok(Standing::WithoutNotices) => make(&format!("{NOTICES}{EXPECTED}")),
         Ok(Standing::Empty) => make(&ddl()),
         Err(error) => Err(error),
     };
@@ -179,6 +188,7 @@ fn set_up(connection: &Connection, path: &Path) -> Result<(), StoreError> {
 #[derive(PartialEq, Eq)]
 enum Standing {
     Ready,
+    WithoutExpected,
     WithoutNotices,
     Empty,
 }
@@ -191,6 +201,7 @@ fn standing(connection: &Connection, path: &Path) -> Result<Standing, StoreError
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0)).map_err(fail)?;
     let problem = match (application, version, tables) {
         (APPLICATION_ID, SCHEMA_VERSION, _) => return Ok(Standing::Ready),
+        (APPLICATION_ID, WITHOUT_EXPECTED, _) => return Ok(Standing::WithoutExpected),
         (APPLICATION_ID, WITHOUT_NOTICES, _) => return Ok(Standing::WithoutNotices),
         (0, 0, 0) => return Ok(Standing::Empty),
         (APPLICATION_ID, version, _) => format!(

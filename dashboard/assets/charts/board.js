@@ -70,13 +70,17 @@ export function board({ device, metrics, methods, span, zoomed, reset, picked, a
 
 function legend() {
   const item = (kind, text) => h('li', null, h('span', { class: `key key-${kind}`, 'aria-hidden': 'true' }), text);
-  return h(
+  const list = h(
     'ul',
     { class: 'legend', 'aria-label': 'What the charts show' },
     item('mean', 'mean'),
     item('range', 'lowest to highest reading'),
     item('expected', 'expected'),
-    item('band', 'expected band'),
+    item('band', 'expected band (no expectation while learning)'),
     item('incident', 'incident'),
   );
+  const words =
+    'Expected is what was predicted of each minute from those before it, so it goes along with a fault: where a metric should be then is told ' +
+    'with the reasons. What stays outside the band is unusual.';
+  return [list, h('p', { class: 'hint' }, words)];
 }

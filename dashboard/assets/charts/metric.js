@@ -1,5 +1,5 @@
-// A metric over time: its mean as a line that stops where nothing came, the spread of its readings, what was expected, and
-// the band that it was expected in.
+// A metric over time: its mean as a line that stops where nothing came, the spread of its readings, what the statistics predicted
+// before they saw it, and the band around that; both stop where nothing was predicted.
 
 import { name } from '../base/dom.js';
 import { decimalsOf, number, quantity, time, timeText } from '../base/format.js';
@@ -32,10 +32,11 @@ function traces(series, metric) {
   const times = series.times_ms;
   const steps = metric.unit === '0/1' ? 'hv' : 'linear';
   const main = colour('band');
-  const shade = (low, high, fill, line) => {
+  const shade = (what, low, high, fill, line) => {
     const outline = area(times, low, high);
     return {
       ...outline,
+      name: what,
       type: 'scatter',
       mode: 'lines',
       fill: 'toself',
@@ -45,11 +46,12 @@ function traces(series, metric) {
     };
   };
   return [
-    shade(metric.low, metric.high, colour('expected', 0.16), colour('expected', 0.5)),
-    shade(metric.min, metric.max, colour('band', 0.28)),
+    shade('expected band', metric.low, metric.high, colour('expected', 0.16), colour('expected', 0.5)),
+    shade('readings', metric.min, metric.max, colour('band', 0.28)),
     {
       x: times,
       y: metric.expected,
+      name: 'expected',
       type: 'scatter',
       mode: 'lines',
       line: { width: 1.5, dash: 'dash', color: colour('expected') },
@@ -60,6 +62,7 @@ function traces(series, metric) {
     {
       x: times,
       y: metric.mean,
+      name: 'mean',
       type: 'scatter',
       mode: 'lines',
       line: { width: 2, color: main, shape: steps },
@@ -79,9 +82,10 @@ function hovers(series, metric) {
     const lines = [timeText(series.times_ms[at]), `<b>${harmless(quantity(mean, unit, digits))}</b>`];
     if (metric.min[at] !== null && metric.min[at] !== metric.max[at])
       lines.push(harmless(`readings ${number(metric.min[at], digits)} to ${number(metric.max[at], digits)}`));
-    if (metric.expected[at] !== null) lines.push(harmless(`expected ${quantity(metric.expected[at], unit, digits)}`));
-    if (metric.low[at] !== null && metric.high[at] !== null)
-      lines.push(harmless(`band ${number(metric.low[at], digits)} to ${number(metric.high[at], digits)}`));
+    if (metric.expected[at] !== null) {
+      const band = `${number(metric.low[at], digits)} to ${number(metric.high[at], digits)}`;
+      lines.push(harmless(`expected ${quantity(metric.expected[at], unit, digits)} (${band})`));
+    }
     return lines.join('<br>');
   });
 }

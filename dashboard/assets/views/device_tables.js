@@ -5,7 +5,7 @@ import { decimalsOf, number, quantity, time } from '../base/format.js';
 import { table } from '../base/table.js';
 import { plain } from '../base/words.js';
 
-/** Every metric now, with the band it is expected in and where it stands to that in words. */
+/** Every metric now, with what was expected of it and where it stands to the band around that in words. */
 export function nowTable(device) {
   const digits = (metric) => decimalsOf([metric.value, metric.low, metric.high]);
   return table(
@@ -26,10 +26,9 @@ export function nowTable(device) {
   );
 }
 
-/** The expected band; of a switch only what it says. */
+/** What was expected of its newest window, and the band around that. */
 function span(metric, digits) {
-  if (metric.unit === '0/1') return metric.low === metric.high ? quantity(metric.low, '0/1') : '–';
-  return `${number(metric.low, digits)} to ${number(metric.high, digits)}`;
+  return `${number(metric.expected, digits)} (${number(metric.low, digits)} to ${number(metric.high, digits)})`;
 }
 
 function standing(metric) {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Row, StoredIncident, Value, Version};
+use model::{Expected, Row, StoredIncident, Value, Version, expected_of_row};
 use serde::Deserialize;
 
 use super::Known;
@@ -59,8 +59,10 @@ pub(crate) struct Newest {
     pub(crate) warm_up: f64,
     /// By name.
     pub(crate) metrics: Vec<(String, f64)>,
-    /// Metrics that findings are about with what they expected, the strongest first.
-    pub(crate) findings: Vec<(String, Option<f64>)>,
+    /// What was predicted of them, by name.
+    expected: Vec<(String, Expected)>,
+    /// Metrics that findings are about, the strongest first.
+    pub(crate) findings: Vec<String>,
 }
 
 /// As much of a verdict as the board shows.
@@ -74,7 +76,6 @@ struct VerdictHead {
 #[derive(Deserialize)]
 struct FindingHead {
     metric: Option<String>,
-    expected: Option<f64>,
 }
 
 impl Newest {
@@ -87,12 +88,12 @@ impl Newest {
             Value::Map(map) => map.iter().map(|(name, value)| (name.clone(), *value)).collect(),
             _ => Vec::new(),
         };
-        let mut findings: Vec<(String, Option<f64>)> = Vec::new();
+        let mut findings: Vec<String> = Vec::new();
         for finding in verdicts.iter().filter(|verdict| verdict.severity.is_some()).flat_map(|one| &one.findings) {
             if let Some(metric) = &finding.metric
-                && !findings.iter().any(|(known, _)| known == metric)
+                && !findings.contains(metric)
             {
-                findings.push((metric.clone(), finding.expected));
+                findings.push(metric.clone());
             }
         }
         Some(Newest {
@@ -104,8 +105,15 @@ impl Newest {
             score: row.value("anomaly_score").as_double(),
             warm_up: verdicts.iter().map(|verdict| verdict.warm_up).fold(1.0, f64::min),
             metrics,
+            expected: expected_of_row(row).map(|(name, expected)| (name.to_owned(), expected)).collect(),
             findings,
         })
+    }
+
+    /// What was predicted of a metric.
+    pub(crate) fn expected(&self, metric: &str) -> Option<Expected> {
+        let at = self.expected.binary_search_by(|(known, _)| known.as_str().cmp(metric)).ok()?;
+        Some(self.expected[at].1)
     }
 }
 

@@ -114,7 +114,7 @@ pub(crate) fn card(device: &Device) -> Card {
     let mut metrics: Vec<MetricNow> = Vec::new();
     if let Some(newest) = device.newest.as_deref() {
         let accused = device.open.iter().flat_map(|known| known.incident.contributions.iter().map(|part| &part.metric));
-        let found = newest.findings.iter().map(|(metric, _)| metric);
+        let found = newest.findings.iter();
         for name in accused.chain(found).chain(newest.metrics.iter().map(|(name, _)| name)) {
             if metrics.len() == CARD_METRICS {
                 break;

@@ -14,7 +14,7 @@ use super::take::{Asked, Named, time};
 use crate::board::{self, Known, face, incident_card};
 use crate::labels::{label, unit_of};
 use crate::problem::{Contradictions, Problem, Problems};
-use crate::series::{self, Gather, band, normal_of};
+use crate::series::{self, Gather, band};
 use crate::server::Shared;
 use crate::wire::{Device, DeviceTotals, IncidentCard, MetricBand, Profile, ProfileMetric, Series, Similar};
 
@@ -46,14 +46,20 @@ pub(crate) async fn device(State(shared): State<Arc<Shared>>, Named(id): Named) 
     let device = known_device(&shared, &id)?;
     let key = vec![Value::Text(id.clone())];
     let row = shared.readers.ask(move |store, _| row_of(store, TableId::DeviceProfiles, key)).await?;
-    let normal = normal_of(row.as_ref());
     let device_type = &device.device_type;
     let newest = device.newest.as_deref();
     let metrics = newest.map_or(&[][..], |newest| &newest.metrics).iter().map(|(name, value)| {
-        let found = newest.and_then(|newest| newest.findings.iter().find(|(metric, _)| metric == name));
-        let (_, low, high) = band(&normal, device_type, name, found.and_then(|(_, expected)| *expected));
-        let unit = unit_of(device_type, name).to_owned();
-        MetricBand { name: name.clone(), label: label(name), unit, value: Some(*value), low, high }
+        let expected = newest.and_then(|newest| newest.expected(name));
+        let ends = expected.map(|expected| band(device_type, name, expected));
+        MetricBand {
+            name: name.clone(),
+            label: label(name),
+            unit: unit_of(device_type, name).to_owned(),
+            value: Some(*value),
+            expected: expected.map(|expected| expected.value),
+            low: ends.map(|(low, _)| low),
+            high: ends.map(|(_, high)| high),
+        }
     });
     let totals = &device.totals;
     Ok(Json(Device {
@@ -174,14 +180,13 @@ pub(crate) async fn series(
     let mut series = shared
         .readers
         .ask(move |store, deadline| {
-            let profile = row_of(store, TableId::DeviceProfiles, vec![Value::Text(name.clone())])?;
             let mut gather = Gather::new(asked, known);
             scan_days(store, TableId::DeviceStateSnapshots, &name, gather.begins_ms()..to_ms, &mut |row| {
                 gather.take(&row);
                 deadline.flow()
             })?;
             deadline.check()?;
-            Ok(gather.finish(&normal_of(profile.as_ref()), metrics))
+            Ok(gather.finish(metrics))
         })
         .await?;
     let overlaps = |known: &Known| known.incident.start_ms < to_ms && known.incident.end_ms > from_ms;

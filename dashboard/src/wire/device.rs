@@ -51,9 +51,11 @@ pub struct MetricBand {
     pub unit: String,
     /// Value of the newest window.
     pub value: Option<f64>,
-    /// Three standard deviations below what is expected.
+    /// What the statistics predicted of it before they saw it; none while they learn, and of what is no measurement that they predict.
+    pub expected: Option<f64>,
+    /// Lower end of the band around that, within what is plausible: a value beyond it is unusual if it stays.
     pub low: Option<f64>,
-    /// As far above.
+    /// Upper end.
     pub high: Option<f64>,
 }
 
@@ -120,11 +122,13 @@ pub struct MetricSeries {
     pub min: Vec<Option<f64>>,
     /// Highest reading.
     pub max: Vec<Option<f64>>,
-    /// What a finding expected, else the middle of what is normal now.
+    /// What the statistics predicted before they saw it, the mean over a step's states for which they did; null where they learned, and of
+    /// what is no measurement that they predict (weather, set points, switches, counters).
     pub expected: Vec<Option<f64>>,
-    /// Three standard deviations below that.
+    /// Lower end of the band around that, within what is plausible: less the mean of how far a value could be away, for as long as it
+    /// liked, without being unusual to them.
     pub low: Vec<Option<f64>>,
-    /// As far above.
+    /// Upper end.
     pub high: Vec<Option<f64>>,
 }
 

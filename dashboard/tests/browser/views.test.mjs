@@ -126,6 +126,60 @@ test('a device has a chart a metric with gaps, and a table of the same numbers',
   page.harmless();
 });
 
+test('the band is what was predicted in each minute, and there is none while the device was learned', async () => {
+  const { device_id: id, first_seen_ms: first, last_seen_ms: last } = await api(server.base, `/devices/${worst.device_id}`);
+  const HOUR = 3_600_000;
+  const series = await api(server.base, `/devices/${id}/series?from_ms=${first}&to_ms=${last + 60_000}&points=10000`);
+  assert.equal(series.step_ms, series.window_ms, 'a step a state');
+  const metric = series.metrics.find(({ name }) => /vibration/.test(name));
+  const learned = series.times_ms.findIndex((ms) => ms >= first + 8 * HOUR);
+  for (const { name, expected, low, high } of series.metrics) {
+    for (const [at, ms] of series.times_ms.entries()) {
+      const known = expected[at] !== null;
+      assert.ok(known === (low[at] !== null) && known === (high[at] !== null), `${name}: a band where something is expected`);
+      assert.ok(!known || ms > first + 5 * HOUR, `${name} is expected in the warm-up`);
+    }
+  }
+  const known = metric.expected.slice(learned).filter((value) => value !== null);
+  assert.ok(known.length > 200 && new Set(known).size > known.length / 2, 'each state has its own prediction');
+  const at = series.times_ms.length - 30;
+  const state = await api(server.base, `/devices/${id}/explain?at_ms=${series.times_ms[at]}`);
+  const { expected, band } = state.metrics[metric.name];
+  assert.equal(metric.expected[at], expected, 'the one that the state has');
+  assert.ok(Math.abs(metric.high[at] - expected - band) < 1e-9, 'and as wide');
+
+  const page = await open();
+  /** The chart of the metric over a span: what is drawn, and what the hover says. */
+  const chartOf = async (from, to) => {
+    await page.goto(`${server.base}/devices/${id}?from=${from}&to=${to}`);
+    const figure = page.locator('figure.chart', { has: page.locator('h3', { hasText: metric.label }) }).first();
+    await drawn(page);
+    await figure.scrollIntoViewIfNeeded();
+    await figure.locator('.main-svg').first().waitFor();
+    return figure.locator('.plot').evaluate((plot) => {
+      const trace = (name) => plot.data.find((one) => one.name === name);
+      const band = trace('expected band');
+      return { y: [...band.y], fill: band.fill, expected: [...trace('expected').y], hovers: [...trace('mean').customdata] };
+    });
+  };
+  const seen = await chartOf(series.times_ms[learned], last + 60_000);
+  const of = (values) => values.slice(learned).filter((value) => value !== null);
+  assert.equal(seen.fill, 'toself');
+  const sorted = (values) => values.toSorted((a, b) => a - b);
+  assert.deepEqual(
+    sorted(seen.y.filter((value) => value !== null)),
+    sorted([...of(metric.low), ...of(metric.high)]),
+    'the band has the ends of every state',
+  );
+  assert.deepEqual(seen.expected, metric.expected.slice(learned));
+  assert.match(seen.hovers[at - learned], /expected [-\d.,]+.* \([-\d.,]+ to [-\d.,]+\)/);
+  const learning = await chartOf(first, first + 5 * HOUR);
+  assert.deepEqual(learning.y, [], 'no band');
+  assert.ok(learning.expected.every((value) => value === null) && !learning.hovers.some((text) => /expected/.test(text)));
+  assert.match(await page.getByRole('list', { name: 'What the charts show' }).textContent(), /no expectation while learning/);
+  page.harmless();
+});
+
 /** Where a chart's plot is on the screen. */
 async function plotOf(page, place) {
   await page.locator('figure.chart').nth(place).scrollIntoViewIfNeeded();

@@ -80,6 +80,31 @@ fn a_device_whose_name_does_harm_is_found_and_told_as_it_is() {
     assert!(!stage.problem("/api/v1/devices/%3Cb%3E", 404).is_empty());
 }
 
+/// What is expected of a device is what its states say, and nothing else: neither its profile nor a finding's expectation.
+#[test]
+fn a_metric_is_expected_where_its_state_says_so() {
+    let stage = Stage::set(false);
+    let device = stage.json("/api/v1/devices/A");
+    let now = |name: &str| {
+        let metric = device["metrics"].as_array().unwrap().iter().find(|metric| metric["name"] == name).unwrap();
+        let number = |key: &str| metric[key].as_f64();
+        let (value, expected) = (number("value").unwrap(), number("expected"));
+        (expected.map(|expected| expected - value), number("low").zip(number("high")).map(|(low, high)| high - low))
+    };
+    let near = |(expected, width): (Option<f64>, Option<f64>)| {
+        expected.is_some_and(|apart| (apart - 1.0).abs() < 1e-9)
+            && width.is_some_and(|width| (width - 6.0).abs() < 1e-9)
+    };
+    assert!(near(now("power")), "{device}");
+    assert_eq!((now("z"), now("fan_speed")), ((None, None), (None, None)), "z has a finding that expects something");
+    let series = stage.json("/api/v1/devices/A/series");
+    for metric in series["metrics"].as_array().unwrap() {
+        let count = |key: &str| metric[key].as_array().unwrap().iter().filter(|value| value.is_number()).count();
+        let told = if metric["name"] == "power" { 10 } else { 0 };
+        assert_eq!([count("expected"), count("low"), count("high")], [told; 3], "{metric}");
+    }
+}
+
 #[test]
 fn six_hours_are_shown_where_nothing_is_said() {
     let stage = Stage::set(false);

@@ -120,6 +120,8 @@ pub fn state(device: &str, building: &str, minute: i64, score: f64) -> Row {
         ("metrics_min", map(score)),
         ("metrics_max", map(score)),
         ("metrics_count", map(2.0)),
+        ("metrics_expected", Value::Map(BTreeMap::from([("power".to_owned(), score + 1.0)]))),
+        ("metrics_band", Value::Map(BTreeMap::from([("power".to_owned(), 3.0)]))),
         ("anomaly_score", Value::Double(score)),
         ("is_anomalous", Value::Bool(false)),
         ("readings", Value::Int(14)),

@@ -227,6 +227,7 @@ impl Explained {
     /// As people's programs read it.
     pub fn to_json(&self) -> serde_json::Value {
         let state = &self.state;
+        let expected = |name: &String| state.expected.get(name);
         let metrics: serde_json::Map<String, serde_json::Value> = state
             .metrics
             .iter()
@@ -234,6 +235,8 @@ impl Explained {
                 let value = json!({
                     "unit": unit_of(&state.device_type, name), "last": metric.last, "mean": metric.mean,
                     "min": metric.min, "max": metric.max, "count": metric.count,
+                    "expected": expected(name).map(|expected| expected.value),
+                    "band": expected(name).map(|expected| expected.band),
                 });
                 (name.clone(), value)
             })
@@ -241,7 +244,14 @@ impl Explained {
         let derived: serde_json::Map<String, serde_json::Value> = state
             .derived
             .iter()
-            .map(|(name, value)| (name.clone(), json!({"unit": unit_of(&state.device_type, name), "mean": value})))
+            .map(|(name, value)| {
+                let value = json!({
+                    "unit": unit_of(&state.device_type, name), "mean": value,
+                    "expected": expected(name).map(|expected| expected.value),
+                    "band": expected(name).map(|expected| expected.band),
+                });
+                (name.clone(), value)
+            })
             .collect();
         let series: serde_json::Map<String, serde_json::Value> = self
             .series

@@ -181,6 +181,7 @@ fn an_explanation_is_redone_from_the_store() {
             );
         }
     }
+    expectations(&states);
     let all_findings =
         states.values().flat_map(BTreeMap::values).flat_map(|state| &state.verdicts).flat_map(|v| &v.findings);
     let (with, without): (Vec<_>, Vec<_>) =
@@ -196,6 +197,31 @@ fn an_explanation_is_redone_from_the_store() {
         wrong.join("\n"),
         all[..all.len().min(60)].join("\n")
     );
+}
+
+/// Something is expected of every measurement once its device is known, and of nothing before.
+fn expectations(states: &States) {
+    let mut of_fan = BTreeSet::new();
+    for (device, own) in states {
+        for state in own.values() {
+            let at = format_ms(state.start_ms);
+            let learns = state.verdicts[1].warm_up < 1.0;
+            assert!(state.expected.keys().eq(state.band.keys()), "{device} {at}");
+            assert!(!learns || state.expected.is_empty(), "{device} at {at} learns, and expects {:?}", state.expected);
+            assert!(state.band.values().all(|band| *band > 0.0), "{device} {at}: {:?}", state.band);
+            let known = Catalogue::builtin().types.get(&state.device_type).unwrap();
+            for metric in state.expected.keys() {
+                let kind = known.metrics[metric].kind;
+                let is_predicted = matches!(kind, model::MetricKind::Gauge | model::MetricKind::Derived);
+                assert!(is_predicted && state.values.contains_key(metric), "{device} {at} {metric}");
+            }
+            // A broken message may have taken its reading.
+            if device == "RTU-006" && state.mean.contains_key("fan_current") {
+                of_fan.insert((learns, state.expected.contains_key("fan_current")));
+            }
+        }
+    }
+    assert_eq!(of_fan, BTreeSet::from([(true, false), (false, true)]));
 }
 
 /// The page of one state against the rows.

@@ -134,7 +134,7 @@ fn every_part_has_its_line() {
         incident d1 anomaly 2026-03-02T02:00:00Z..2026-03-02T02:02:00Z warning closed top=fan_speed methods=rules,statistics
         statistics d1 snapshots=2 windowed=3 late=1 duplicate=0 anomalous=1 incidents=1
         table device_metrics_raw rows=1 xxh3=de10ef3b7f9facd7
-        table device_state_snapshots rows=2 xxh3=c2f7afcf1137c39d
+        table device_state_snapshots rows=2 xxh3=9ba3d3c0684edd10
         table device_profiles rows=0 xxh3=2d06800538d394c2
         table anomaly_events rows=1 xxh3=e1a03d7d777bae00
         table device_statistics rows=1 xxh3=6a655dd2592fa65a

@@ -9,6 +9,7 @@
 
 mod away;
 mod event;
+mod expected;
 mod fit;
 mod held;
 mod joint;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use model::state::BAND;
 use model::{Finding, Method, Severity, Verdict};
 
 use super::plot::Axis;
@@ -198,9 +199,8 @@ impl Page<'_> {
         let header = ["", "metric", "unit", "last", "mean", "min", "max", "readings", "expected"];
         let mut shown = table(&header, &[3, 4, 5, 6, 7, 8]);
         let expected = |name: &String| {
-            let findings = state.verdicts.iter().flat_map(|verdict| &verdict.findings);
-            let expected = findings.filter(|f| f.metric.as_ref() == Some(name)).find_map(|finding| finding.expected);
-            expected.map(exact).unwrap_or_default()
+            let expected = state.expected.get(name);
+            expected.map(|expected| format!("{} ± {}", exact(expected.value), exact(expected.band))).unwrap_or_default()
         };
         for (name, metric) in &state.metrics {
             shown.add_row([
@@ -221,7 +221,14 @@ impl Page<'_> {
             row.extend([none.clone(), exact(*value), none.clone(), none, "derived".to_owned(), expected]);
             shown.add_row(row);
         }
-        self.heading("Metrics of the state") + &table_text(&shown)
+        let note = match state.expected.is_empty() {
+            true => {
+                "  (nothing expected: the statistics were learning, or a version wrote it that kept no expectations)\n"
+                    .to_owned()
+            }
+            false => format!("  (expected: what the statistics predicted of the mean before they saw it; {BAND})\n"),
+        };
+        self.heading("Metrics of the state") + &table_text(&shown) + &note
     }
 }
 

@@ -156,6 +156,11 @@ fn state(row: &Row, width_ms: i64, findings: &mut Findings) {
     if ["metrics_last", "metrics_min", "metrics_max", "metrics_count"].iter().any(|column| names(column) != means) {
         findings.problem("a state's maps name different metrics", || described(row));
     }
+    if names("metrics_expected") != names("metrics_band") {
+        findings.problem("a state expects metrics without a band, or has a band without what is expected", || {
+            described(row)
+        });
+    }
     let verdicts = row.value("verdicts").as_text().map(serde_json::from_str::<Vec<model::Verdict>>);
     if !matches!(verdicts, Some(Ok(_))) {
         findings.problem("a state's verdicts can't be read", || described(row));

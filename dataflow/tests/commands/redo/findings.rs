@@ -90,6 +90,7 @@ impl Place<'_> {
             },
             "residual" | "relation" if finding.parts.is_empty() => Ok(()),
             "residual" | "relation" => {
+                self.predicted(finding, is_counter)?;
                 let residual = (finding.observed - part("predicted")?) / part("deviation")?;
                 let residual = finding.parts.get("clip").map_or(residual, |clip| residual.clamp(-clip, *clip));
                 let before = part("before")?;
@@ -133,6 +134,27 @@ impl Place<'_> {
             "erratic" => self.erratic(finding),
             _ => Ok(()),
         }
+    }
+
+    /// What a residual was taken against is what the state's row expects, bit for bit, and so is the band where the finding's average is the
+    /// fast one. The finding's own `expected` is where the metric would settle, and no prediction for this window.
+    fn predicted(&self, finding: &Finding, is_counter: bool) -> Result<(), String> {
+        if finding.kind != "residual" {
+            return Ok(());
+        }
+        let metric = finding.metric.as_ref().unwrap();
+        let stored = |map: &BTreeMap<String, f64>| map.get(metric).copied();
+        let (value, band) = (stored(&self.state.expected), stored(&self.state.band));
+        if is_counter {
+            return (value, band).eq(&(None, None)).then_some(()).ok_or("a counter's reading is expected".to_owned());
+        }
+        let parts = &finding.parts;
+        let redone = finding.limit * parts["spread"] * parts["deviation"];
+        let is_fast = parts["step"] == udfs::ResidualConfig::default().lambda;
+        let is_band = !is_fast || band.map(f64::to_bits) == Some(redone.to_bits());
+        (value.map(f64::to_bits) == Some(parts["predicted"].to_bits()) && is_band)
+            .then_some(())
+            .ok_or(format!("the row expects {value:?}, within {band:?}; redone {redone}"))
     }
 
     fn kind(&self, finding: &Finding) -> Option<model::MetricKind> {

@@ -23,6 +23,9 @@ pub struct State {
     pub count: Values,
     pub vector: Vec<f32>,
     pub verdicts: Vec<Verdict>,
+    /// What was predicted, and half the width of its band.
+    pub expected: Values,
+    pub band: Values,
     /// Means with what the catalogue derives from them.
     pub values: Values,
 }
@@ -39,6 +42,7 @@ pub fn states(store: &mut dyn Store) -> States {
             Value::Map(map) => map.clone(),
             other => panic!("{column} is {other:?}"),
         };
+        let predicted = |column: &str| if *row.value(column) == Value::Null { Values::new() } else { map(column) };
         let start_ms = row.value("snapshot_time").as_int().unwrap();
         let device_type = text("device_type").unwrap();
         let mean = map("metrics");
@@ -47,6 +51,8 @@ pub fn states(store: &mut dyn Store) -> States {
             score: row.value("anomaly_score").as_double().unwrap(),
             severity: text("severity"),
             last: map("metrics_last"),
+            expected: predicted("metrics_expected"),
+            band: predicted("metrics_band"),
             min: map("metrics_min"),
             max: map("metrics_max"),
             count: map("metrics_count"),

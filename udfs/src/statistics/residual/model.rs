@@ -67,6 +67,9 @@ pub(super) struct Model {
     /// The averages (clipped, unclipped, slow) before it.
     #[serde(skip)]
     pub(super) before: [f64; 3],
+    /// Deviation of the fast average that it was measured in.
+    #[serde(skip)]
+    pub(super) spread: f64,
 }
 
 /// One of the averages as the last residual moved it: what it was, its step, where residuals are clipped, and what it is measured in.
@@ -113,6 +116,7 @@ impl Model {
             predicted: f64::NAN,
             deviation: f64::NAN,
             before: [f64::NAN; 3],
+            spread: f64::NAN,
         }
     }
 
@@ -189,6 +193,7 @@ impl Model {
         self.unclipped += config.lambda * (residual - self.unclipped);
         self.slow += config.drift_lambda * (residual.clamp(-SLOW_CLIP, SLOW_CLIP) - self.slow);
         let (spread, slow_spread) = self.spreads(floor, slow_floor);
+        self.spread = spread;
         let (fast, slow) = (self.clipped / spread, self.slow / slow_spread);
         self.z = if fast.abs() >= slow.abs() { fast } else { slow };
         self.fast_strength = self.unclipped.abs() / spread;
