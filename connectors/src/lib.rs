@@ -201,6 +201,12 @@ pub struct Control {
 /// Where rows and the job's bookkeeping go. Whatever a method wrote is durable when it returns: it survives the death of
 /// the process at any later moment.
 pub trait Store: Send {
+    /// Whether what was opened is still what stands at its address: a file may be removed, or another one put in its place, and an
+    /// open handle goes on with the old one.
+    fn is_in_place(&self) -> bool {
+        true
+    }
+
     /// Writes rows. Twice is the same as once: for one key the row with the higher version wins; rows with equal versions
     /// are taken to be equal. A double column's zero has no sign.
     ///

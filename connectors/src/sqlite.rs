@@ -41,6 +41,8 @@ const PAGE_ROWS: usize = 512;
 pub struct SqliteStore {
     connection: Connection,
     path: PathBuf,
+    /// Device and inode of the file that was opened.
+    file: Option<(u64, u64)>,
     tables: Vec<TableSql>,
     lease: Option<FileLock>,
     /// Positions of the rows of a call in the order of writing; kept for its memory.
@@ -64,7 +66,8 @@ impl SqliteStore {
         schema::prepare(&connection, &path)?;
         connection.set_prepared_statement_cache_capacity(64);
         let tables = TABLES.iter().map(TableSql::new).collect();
-        Ok(SqliteStore { connection, path, tables, lease: None, order: Vec::new() })
+        let file = file_at(&path);
+        Ok(SqliteStore { connection, path, file, tables, lease: None, order: Vec::new() })
     }
 
     /// Where the store is.
@@ -135,7 +138,17 @@ impl SqliteStore {
     }
 }
 
+/// Device and inode of the file at a path; `None`: there is none.
+fn file_at(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
+}
+
 impl Store for SqliteStore {
+    fn is_in_place(&self) -> bool {
+        self.file == file_at(&self.path)
+    }
+
     fn write(&mut self, rows: &[Row]) -> Result<(), StoreError> {
         if rows.is_empty() {
             return Ok(());

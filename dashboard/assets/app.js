@@ -34,8 +34,7 @@ const DATA_TIME_MS = 30_000;
 function watchDataTime() {
   keep(
     async (signal) => {
-      const { as_of_ms: asOfMs, live } = await get(['fleet'], { limit: 1 }, signal);
-      dataTime(asOfMs, live);
+      dataTime(await get(['fleet'], { limit: 1 }, signal));
     },
     () => {},
     { everyMs: DATA_TIME_MS, soonMs: DATA_TIME_MS },

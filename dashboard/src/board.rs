@@ -163,6 +163,12 @@ impl Board {
         }
     }
 
+    /// End of the newest window; 0 where there is none.
+    pub(crate) fn as_of_ms(&self) -> i64 {
+        let fleet = self.fleet.read().unwrap_or_else(PoisonError::into_inner);
+        fleet.newest_ms.map_or(0, |newest_ms| newest_ms.saturating_add(fleet.width_ms.max(1)))
+    }
+
     /// What people said.
     pub(crate) fn words(&self) -> Arc<Words> {
         Arc::clone(&self.fleet.read().unwrap_or_else(PoisonError::into_inner).words)

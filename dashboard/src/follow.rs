@@ -56,7 +56,6 @@ pub(crate) fn follow(shared: &Shared, ends: &Receiver<()>) {
                 if shared.set_trouble(Some(error.clone())) {
                     tracing::warn!(error, "the dashboard could not look into the store, and tries again");
                 }
-                follower.store = None;
             }
         }
         follower.tell_pipeline(shared);
@@ -74,19 +73,36 @@ fn due(began: Instant, least: Duration) -> Instant {
 
 impl Follower {
     fn look(&mut self, shared: &Shared) -> anyhow::Result<()> {
-        let store = match &mut self.store {
+        if self.store.as_ref().is_some_and(|store| !store.is_in_place()) {
+            tracing::warn!("the store's file was removed or replaced; the dashboard looks for it anew");
+            *self = Follower::default();
+            // A job still writes what it feeds the board with.
+            if !shared.live {
+                shared.board.clear();
+                shared.set_gone();
+            }
+        }
+        let mut store = match self.store.take() {
             Some(store) => store,
             None => {
                 let mut store = readers::open(&shared.store_url)?;
                 self.width_ms = shared.program.window_ms(store.as_mut())?.max(1);
                 shared.board.set_width(self.width_ms);
-                self.store.insert(store)
+                store
             }
         };
-        let store = store.as_mut();
+        self.look_into(shared, store.as_mut())?;
+        self.store = Some(store);
+        Ok(())
+    }
+
+    fn look_into(&mut self, shared: &Shared, store: &mut dyn Store) -> anyhow::Result<()> {
         let words = shared.program.words(store)?;
         if !self.loaded {
             self.seen = load(shared, store, self.width_ms)?;
+            // What is shown first must not take a recording for the present.
+            self.view = shared.program.job(store)?;
+            self.tell_pipeline(shared);
             self.loaded = true;
             shared.set_loaded();
         } else if !shared.live {

@@ -63,9 +63,9 @@ impl Hub {
         if changed.all {
             self.tell("resync", &serde_json::json!({}));
         }
-        let words = board.words();
+        let (words, as_of_ms) = (board.words(), board.as_of_ms());
         for known in changed.incidents.iter().filter_map(|id| board.incident(id)) {
-            self.tell("incident", &incident_card(&known, &words));
+            self.tell("incident", &incident_card(&known, &words, as_of_ms));
         }
         let devices: Vec<_> = changed.devices.iter().filter_map(|id| board.device(id)).collect();
         for devices in devices.chunks(CARDS) {

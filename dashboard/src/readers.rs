@@ -53,7 +53,7 @@ impl Handle {
         task: impl FnOnce(&mut dyn Store, Deadline) -> Result<T, Problem>,
     ) -> Result<T, Problem> {
         deadline.check()?;
-        let mut store = match self.store.take() {
+        let mut store = match self.store.take().filter(|store| store.is_in_place()) {
             Some(store) => store,
             None => open(&self.url)?,
         };

@@ -13,6 +13,7 @@ use crate::board::Board;
 use crate::follow;
 use crate::guard::Guard;
 use crate::hub::Hub;
+use crate::problem::Problem;
 use crate::program::Program;
 use crate::readers::Readers;
 use crate::routes;
@@ -46,6 +47,8 @@ pub(crate) struct Shared {
     pipeline: RwLock<Option<Arc<Pipeline>>>,
     trouble: Mutex<Option<String>>,
     loaded: AtomicBool,
+    /// The store was taken away, and no other one has been loaded since.
+    gone: AtomicBool,
 }
 
 impl Shared {
@@ -67,7 +70,22 @@ impl Shared {
     }
 
     pub(crate) fn set_loaded(&self) {
+        self.gone.store(false, Ordering::Release);
         self.loaded.store(true, Ordering::Release);
+    }
+
+    /// The store is not there any more: what was known of it is forgotten.
+    pub(crate) fn set_gone(&self) {
+        self.loaded.store(false, Ordering::Release);
+        self.gone.store(true, Ordering::Release);
+    }
+
+    /// Fails where the store was taken away: a fleet without devices would look like an answer.
+    pub(crate) fn check_there(&self) -> Result<(), Problem> {
+        if self.gone.load(Ordering::Acquire) {
+            return Err(Problem::away(self.unready().unwrap_or_else(|| "the store is being loaded".to_owned())));
+        }
+        Ok(())
     }
 
     /// Why the server can't answer yet or any more.
@@ -114,6 +132,7 @@ pub fn start(options: Options) -> anyhow::Result<Server> {
         pipeline: RwLock::new(None),
         trouble: Mutex::new(None),
         loaded: AtomicBool::new(false),
+        gone: AtomicBool::new(false),
     });
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)

@@ -93,8 +93,18 @@ impl StoredIncident {
         })
     }
 
-    /// As people's programs read it.
-    pub fn to_json(&self) -> serde_json::Value {
+    /// Until when it has lasted where event time is at `now_ms`: an open one lasts until then, whatever window confirmed it last.
+    pub fn until_ms(&self, now_ms: i64) -> i64 {
+        if self.open { self.end_ms.max(now_ms) } else { self.end_ms }
+    }
+
+    /// Whether it lasts into a time or later: an open one always does.
+    pub fn lasts_into(&self, from_ms: i64) -> bool {
+        self.open || self.end_ms > from_ms
+    }
+
+    /// As people's programs read it; `now_ms` is the newest event time.
+    pub fn to_json(&self, now_ms: i64) -> serde_json::Value {
         json!({
             "id": self.id,
             "device_id": self.device_id,
@@ -104,7 +114,7 @@ impl StoredIncident {
             "status": if self.open { "open" } else { "closed" },
             "start": format_ms(self.start_ms),
             "end": format_ms(self.end_ms),
-            "duration_ms": self.end_ms - self.start_ms,
+            "duration_ms": self.until_ms(now_ms) - self.start_ms,
             "detected_at": format_ms(self.detected_ms),
             "peak_at": format_ms(self.peak_ms),
             "peak_score": self.peak_score,

@@ -2,19 +2,18 @@
 // silently stale: the header tells the age of what is shown.
 
 import { h, put, setText } from './dom.js';
-import { clockText, duration, timeText } from './format.js';
+import { ago, clockText, dayText, duration, timeText } from './format.js';
 
 const FIRST_WAIT_MS = 1000;
 const LONGEST_WAIT_MS = 30_000;
 /** Age from which the header says it in bold: twice what a quiet page waits between looks. */
 const STALE_MS = 75_000;
-/** Older data is not "now" any more: a recording, or a job that catches up. */
-const PRESENT_MS = 600_000;
 
 let answeredMs = null;
 let waitMs = FIRST_WAIT_MS;
 let nextTryMs = 0;
-let dataNote = '';
+/** What the fleet says of its data's time; `null` before it has said so. */
+let data = null;
 /** Questions that wait for the server, each with how to ask it again. */
 const waiting = new Set();
 
@@ -62,14 +61,25 @@ export function failed(reason, status, retry) {
 
 /**
  * Takes note of the data's own time, which the header shows where it isn't the present.
- * @returns {number} what "now" is for ages: the clock for present data, else the data's own newest time
+ * @param {{as_of_ms: number, recording: boolean, stale_after_ms: number}} fleet an answer of `/api/v1/fleet`
+ * @returns {number} what "now" is for ages: the clock, for a recording the data's own newest time
  */
-export function dataTime(asOfMs, live) {
-  const now = Date.now();
-  if (!Number.isFinite(asOfMs)) return now;
-  const present = Math.abs(now - asOfMs) < PRESENT_MS;
-  dataNote = present && live ? '' : `newest data ${timeText(asOfMs)}`;
-  return present ? Math.max(now, asOfMs) : asOfMs;
+export function dataTime(fleet) {
+  data = fleet;
+  tick();
+  return fleet.recording && fleet.as_of_ms > 0 ? fleet.as_of_ms : Math.max(Date.now(), fleet.as_of_ms);
+}
+
+/** Of what time the data is, for the header, and whether that is in order. */
+function ofData(now) {
+  if (data === null) return { text: 'loading', stale: false };
+  const { as_of_ms: asOfMs, recording, stale_after_ms: staleAfterMs } = data;
+  if (asOfMs <= 0) return { text: 'no data yet', stale: false };
+  if (recording) return { text: `newest data ${timeText(asOfMs)}, of a recording`, stale: false };
+  const age = now - asOfMs;
+  if (age <= staleAfterMs) return { text: 'up to date', stale: false };
+  const when = dayText(asOfMs) === dayText(now) ? clockText(asOfMs) : timeText(asOfMs);
+  return { text: `newest data ${when}, ${ago(asOfMs, now)}`, stale: true };
 }
 
 function tryNow() {
@@ -90,9 +100,11 @@ function tick() {
   const line = document.getElementById('freshness');
   if (answeredMs === null) return setText(line, waiting.size ? 'no answer yet' : 'loading');
   const age = now - answeredMs;
-  line.classList.toggle('stale', age > STALE_MS || waiting.size > 0);
-  const seen = age < 10_000 && !waiting.size ? 'up to date' : `${whole(age)} old`;
-  setText(line, [seen, dataNote].filter(Boolean).join(' · '));
+  const { text, stale } = ofData(now);
+  line.classList.toggle('stale', stale || age > STALE_MS || waiting.size > 0);
+  const unheard = age >= 10_000 || waiting.size > 0;
+  // What is "up to date" or not can't be said while nothing is heard.
+  setText(line, unheard ? [`${whole(age)} old`, stale || data?.recording ? text : ''].filter(Boolean).join(' · ') : text);
   line.title = `the server last answered at ${timeText(answeredMs, true)}`;
 }
 

@@ -88,7 +88,7 @@ export function shapesOf(series, atMs) {
     y0: 0,
     y1: 1,
     x0: Math.max(incident.started_at_ms, series.from_ms),
-    x1: Math.min(incident.ended_at_ms ?? series.to_ms, series.to_ms),
+    x1: Math.min(incident.started_at_ms + incident.duration_ms, series.to_ms),
     fillcolor: colour(SHADES[incident.severity] ?? 'silent', 0.14),
     line: { width: 1, color: colour(SHADES[incident.severity] ?? 'silent', 0.7), dash: incident.status === 'open' ? 'dash' : 'solid' },
     label: {

@@ -32,7 +32,7 @@ export function start(main, id) {
       const [answer, fleet] = await Promise.all([get(['devices', id], null, signal), get(['fleet'], { limit: 1 }, signal)]);
       device = answer;
       asOfMs = Math.max(fleet.as_of_ms ?? 0, device.last_seen_ms ?? 0);
-      showHead(head, device, Math.max(dataTime(fleet.as_of_ms, fleet.live), asOfMs));
+      showHead(head, device, Math.max(dataTime(fleet), asOfMs));
       if (!charts) build();
       for (const update of updates) update();
     },

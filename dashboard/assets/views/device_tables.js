@@ -53,7 +53,7 @@ export function profileTable(device) {
   const keys = [...new Set(metrics.flatMap(Object.keys))].filter((key) => !['name', 'label', 'unit'].includes(key));
   const digits = (metric) => decimalsOf(keys.filter((key) => key !== 'count').map((key) => metric[key]));
   return [
-    h('p', { class: 'hint' }, `From ${number(states)} normal states, as of `, time(updatedMs), '.'),
+    h('p', { class: 'hint' }, `From ${number(states)} normal states, as of `, time(updatedMs), '. Of a counter, such as a meter, it is the increase per window.'),
     table(
       'What is usual',
       [

@@ -55,7 +55,7 @@ export function start(main) {
     async (signal) => {
       const { building, type, severity, text, sort, offset } = asked;
       const fleet = await get(['fleet'], { building, type, severity, text, sort, offset, limit: LIMIT }, signal);
-      asOf = { ms: dataTime(fleet.as_of_ms, fleet.live), dataMs: fleet.as_of_ms, live: fleet.live };
+      asOf = { ms: dataTime(fleet), fleet };
       top.update(fleet);
       form.update(fleet);
       order(fleet, shown.size === 0);
@@ -69,7 +69,7 @@ export function start(main) {
   });
   listen('incident', kept.soon);
   setInterval(() => {
-    asOf = { ...asOf, ms: dataTime(asOf.dataMs, asOf.live) };
+    if (asOf.fleet) asOf = { ...asOf, ms: dataTime(asOf.fleet) };
     for (const device of shown.values()) device.age(asOf);
   }, 5000);
 

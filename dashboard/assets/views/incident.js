@@ -112,7 +112,7 @@ function showHead(head, incident) {
     ['Place', name(incident.location ?? '–')],
     ['From', time(incident.started_at_ms)],
     [open ? 'Last unusual' : 'Until', time(incident.ended_at_ms)],
-    ['Lasted', `${duration(incident.ended_at_ms - incident.started_at_ms)}${open ? ', still open' : ''}`],
+    ['Lasted', `${duration(incident.duration_ms)}${open ? ', still open' : ''}`],
     ['Detected', [time(incident.detected_at_ms), ` (after ${duration(incident.detected_at_ms - incident.started_at_ms)})`]],
     ['How unusual at its peak', `${number(incident.score, 2)} of 1`],
     ['Methods', incident.methods.map(methodText).join(', ') || '–'],

@@ -28,7 +28,7 @@ export function incidentTable(incidents, { device = true, caption, empty }) {
 }
 
 function lasted(incident) {
-  const span = duration(incident.ended_at_ms - incident.started_at_ms);
+  const span = duration(incident.duration_ms);
   return incident.status === 'open' ? `${span}, open` : span;
 }
 

@@ -74,9 +74,9 @@ fn words_are_news_of_their_incidents_only() {
     assert_eq!(board.take_changed().incidents, BTreeSet::from([id.clone()]));
     board.set_words(vec![word.clone()]);
     assert!(board.take_changed().incidents.is_empty());
-    let card = incident_card(&board.incidents()[0], &board.words());
+    let card = incident_card(&board.incidents()[0], &board.words(), 0);
     assert_eq!((card.resolution, card.asked), (None, Some(word.said.clone())));
     board.set_words(vec![Word { in_effect: true, ..word }]);
-    let card = incident_card(&board.incidents()[0], &board.words());
+    let card = incident_card(&board.incidents()[0], &board.words(), 0);
     assert_eq!((card.resolution.as_deref(), card.asked), (Some("resolved"), None));
 }

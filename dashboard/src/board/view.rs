@@ -142,8 +142,8 @@ fn brief(incident: &StoredIncident) -> Brief {
     }
 }
 
-/// An incident in a list, with what people said of it.
-pub(crate) fn incident_card(known: &Known, words: &Words) -> IncidentCard {
+/// An incident in a list, with what people said of it; an open one has lasted until the fleet's newest time.
+pub(crate) fn incident_card(known: &Known, words: &Words, as_of_ms: i64) -> IncidentCard {
     let incident = &known.incident;
     let said = words.get(&incident.id).map_or(&[][..], Vec::as_slice);
     let asked = said.iter().rev().find(|word| !word.in_effect).map(|word| word.said.clone());
@@ -164,6 +164,7 @@ pub(crate) fn incident_card(known: &Known, words: &Words) -> IncidentCard {
         severity: incident.severity.into(),
         started_at_ms: incident.start_ms,
         ended_at_ms: incident.end_ms,
+        duration_ms: incident.until_ms(as_of_ms) - incident.start_ms,
         detected_at_ms: incident.detected_ms,
         peak_at_ms: incident.peak_ms,
         score: incident.peak_score,

@@ -24,14 +24,15 @@ const INCIDENTS: usize = 50;
 const LONGEST_MS: i64 = 31 * 86_400_000;
 
 fn known_device(shared: &Shared, id: &str) -> Result<Arc<board::Device>, Problem> {
+    shared.check_there()?;
     shared.board.device(id).ok_or_else(|| Problem::unknown(format!("there is no device {id:?}")))
 }
 
 fn of_device(shared: &Shared, id: &str, pick: impl Fn(&Known) -> bool, most: usize) -> Vec<IncidentCard> {
-    let words = shared.board.words();
+    let (words, as_of_ms) = (shared.board.words(), shared.board.as_of_ms());
     let incidents = shared.board.incidents();
     let fits = incidents.iter().filter(|known| known.incident.device_id == id && pick(known));
-    fits.take(most).map(|known| incident_card(known, &words)).collect()
+    fits.take(most).map(|known| incident_card(known, &words, as_of_ms)).collect()
 }
 
 /// The one row with a key.
@@ -189,7 +190,7 @@ pub(crate) async fn series(
             Ok(gather.finish(metrics))
         })
         .await?;
-    let overlaps = |known: &Known| known.incident.start_ms < to_ms && known.incident.end_ms > from_ms;
+    let overlaps = |known: &Known| known.incident.start_ms < to_ms && known.incident.lasts_into(from_ms);
     series.incidents = of_device(&shared, &id, overlaps, usize::MAX);
     Ok(Json(series))
 }

@@ -15,6 +15,9 @@ use crate::problem::{Problem, Problems};
 use crate::server::Shared;
 use crate::wire::Fleet;
 
+/// The newest window is still open, the one before waits for what comes late, and one may be on its way to the store.
+const STALE_WINDOWS: i64 = 3;
+
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -48,6 +51,7 @@ pub(crate) async fn fleet(
     Asked(asked): Asked<FleetQuery>,
 ) -> Result<Json<Fleet>, Problem> {
     let (limit, offset) = page(asked.limit, asked.offset)?;
+    shared.check_there()?;
     let known = ["info", "warning", "critical", "none", "silent"];
     let severities = asked.severity.as_deref().filter(|given| !given.is_empty());
     let severities = severities.map(|given| words("severity", given, &known)).transpose()?;
@@ -81,9 +85,14 @@ pub(crate) async fn fleet(
         "building" => devices.sort_by(|a, b| a.building_id.cmp(&b.building_id)),
         _ => devices.sort_by_cached_key(|device| trouble(device)),
     }
+    let pipeline = shared.pipeline();
+    let (recording, lateness_ms) =
+        pipeline.map_or((false, 0), |pipeline| (pipeline.view.recording, pipeline.view.lateness_ms));
     Ok(Json(Fleet {
         as_of_ms: view.as_of_ms(),
         live: shared.live,
+        recording,
+        stale_after_ms: view.width_ms.saturating_mul(STALE_WINDOWS).saturating_add(lateness_ms),
         counts: view.counts(),
         buildings: view.buildings(),
         types: view.types(),

@@ -65,6 +65,7 @@ pub(crate) async fn incidents(
     Asked(asked): Asked<IncidentsQuery>,
 ) -> Result<Json<Incidents>, Problem> {
     let (limit, offset) = page(asked.limit, asked.offset)?;
+    shared.check_there()?;
     let given = |text: &'_ Option<String>| text.clone().filter(|text| !text.is_empty());
     let status = given(&asked.status);
     let status = status.as_deref().map(|status| word("status", status, &["open", "closed"])).transpose()?;
@@ -84,7 +85,7 @@ pub(crate) async fn incidents(
             && lets(asked.device_type.as_deref(), Some(&incident.device_type))
             && lets(asked.device.as_deref(), Some(&incident.device_id))
             && kind.as_deref().is_none_or(|kind| incident.kind.split(':').next() == Some(kind) || incident.kind == kind)
-            && from_ms.is_none_or(|from_ms| incident.end_ms > from_ms)
+            && from_ms.is_none_or(|from_ms| incident.lasts_into(from_ms))
             && to_ms.is_none_or(|to_ms| incident.start_ms < to_ms)
             && needle.is_in([
                 Some(incident.device_id.as_str()),
@@ -97,10 +98,15 @@ pub(crate) async fn incidents(
     };
     let mut found: Vec<&Arc<Known>> = all.iter().filter(fits).collect();
     found.sort_by_key(|known| !known.incident.open);
-    let words = shared.board.words();
+    let (words, as_of_ms) = (shared.board.words(), shared.board.as_of_ms());
     Ok(Json(Incidents {
         total: found.len(),
-        incidents: found.into_iter().skip(offset).take(limit).map(|known| incident_card(known, &words)).collect(),
+        incidents: found
+            .into_iter()
+            .skip(offset)
+            .take(limit)
+            .map(|known| incident_card(known, &words, as_of_ms))
+            .collect(),
     }))
 }
 
@@ -108,6 +114,7 @@ pub(crate) async fn incidents(
 #[utoipa::path(get, path = "/api/v1/incidents/{id}", tag = "incidents", params(("id" = String, Path, description = "Incident id")),
     responses((status = 200, body = Incident), Problems))]
 pub(crate) async fn incident(State(shared): State<Arc<Shared>>, Named(id): Named) -> Result<Json<Incident>, Problem> {
+    shared.check_there()?;
     let known = shared.board.incident(&id).ok_or_else(|| Problem::unknown(format!("there is no incident {id:?}")))?;
     let width_ms = shared.board.view().width_ms;
     let told = Arc::clone(&known);
@@ -128,7 +135,7 @@ pub(crate) async fn incident(State(shared): State<Arc<Shared>>, Named(id): Named
     let words = shared.board.words();
     let said = words.get(&incident.id).map_or(&[][..], Vec::as_slice);
     Ok(Json(Incident {
-        card: incident_card(&known, &words),
+        card: incident_card(&known, &words, shared.board.as_of_ms()),
         contributions: incident.contributions.iter().map(part).collect(),
         similar: similar.collect(),
         timeline: timeline(&known, severities, said),

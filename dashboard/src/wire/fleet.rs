@@ -28,10 +28,14 @@ impl From<model::Severity> for Grade {
 /// A page of the fleet.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Fleet {
-    /// End of the newest window of any device.
+    /// End of the newest window of any device; 0 where there is none.
     pub as_of_ms: i64,
     /// A running job feeds it; else it is looked up in the store every few seconds.
     pub live: bool,
+    /// It is made of a recording: its newest time is not meant to be the present.
+    pub recording: bool,
+    /// Data that is older than this does not tell of the present: a few windows and the wait for what comes late.
+    pub stale_after_ms: i64,
     /// Of the whole fleet, whatever the filter.
     pub counts: Counts,
     /// All buildings by name.

@@ -39,6 +39,8 @@ pub struct IncidentCard {
     pub started_at_ms: i64,
     /// End of the last one so far.
     pub ended_at_ms: i64,
+    /// From its start to its end; of an open one to the fleet's newest time.
+    pub duration_ms: i64,
     /// When it was known.
     pub detected_at_ms: i64,
     /// Window of the peak.

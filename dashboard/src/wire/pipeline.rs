@@ -42,6 +42,10 @@ pub struct JobView {
     pub rows: Rows,
     /// Of an embedder of texts.
     pub embedding: Option<Embedding>,
+    /// What is read is a recording: its newest time is not meant to be the present.
+    pub recording: bool,
+    /// For so long a window is kept open for what comes late.
+    pub lateness_ms: i64,
 }
 
 /// The job.

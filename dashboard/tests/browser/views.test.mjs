@@ -75,8 +75,28 @@ test('the fleet is sorted by trouble and says why', async () => {
   assert.match(await first.locator('.why').textContent(), /vibration/);
   assert.match(await page.locator('.tile-devices').textContent(), /^11\s+devices/);
   // The recording is of March: nothing of it may look like now.
-  await page.locator('#freshness', { hasText: /newest data 2026-03-02 14:\d\d/ }).waitFor();
+  await page.locator('#freshness', { hasText: /^newest data 2026-03-02 14:\d\d, of a recording$/ }).waitFor();
   page.harmless();
+});
+
+test('the header says how old the data is against the clock', async () => {
+  for (const [more, words, stale] of [
+    [{ as_of_ms: Date.now() - 30_000 }, /^up to date$/, false],
+    // A job that is behind, or was killed: its server answers all the same.
+    [{ as_of_ms: Date.now() - 40 * 60_000 }, /^newest data ([-\d]+ )?\d\d:\d\d, 40 min ago$/, true],
+    [{ as_of_ms: 0 }, /^no data yet$/, false],
+  ]) {
+    const page = await open();
+    await page.route('**/api/v1/fleet?*', async (route) => {
+      const answer = await route.fetch();
+      await route.fulfill({ response: answer, json: { ...(await answer.json()), live: true, recording: false, ...more } });
+    });
+    await page.goto(`${server.base}/incidents`);
+    const line = page.locator('#freshness', { hasText: words });
+    await line.waitFor();
+    assert.equal(await line.evaluate((element) => element.classList.contains('stale')), stale, String(words));
+    await page.context().close();
+  }
 });
 
 test('filters narrow the fleet and stand in the address', async () => {

@@ -11,7 +11,7 @@ fn the_fleet_is_sorted_by_trouble_and_counted() {
     assert_eq!(ids(&fleet), ["A", "C", "B", HOSTILE]);
     let mut head = fleet.clone();
     let cards = head.as_object_mut().unwrap().remove("devices").unwrap();
-    expect![[r#"{"as_of_ms":1772410200000,"buildings":[{"devices":2,"id":"b1","in_incident":1},{"devices":2,"id":"b2","in_incident":1}],"counts":{"devices":4,"open":{"critical":1,"info":1,"warning":0},"silent":1,"states_per_minute":4.0},"live":false,"total":4,"types":[{"devices":4,"in_incident":2,"label":"Rooftop unit","name":"rooftop_unit"}]}"#]]
+    expect![[r#"{"as_of_ms":1772410200000,"buildings":[{"devices":2,"id":"b1","in_incident":1},{"devices":2,"id":"b2","in_incident":1}],"counts":{"devices":4,"open":{"critical":1,"info":1,"warning":0},"silent":1,"states_per_minute":4.0},"live":false,"recording":false,"stale_after_ms":180000,"total":4,"types":[{"devices":4,"in_incident":2,"label":"Rooftop unit","name":"rooftop_unit"}]}"#]]
     .assert_eq(&head.to_string());
     expect![[r#"{"building_id":"b1","device_id":"A","device_type":"rooftop_unit","incident":{"id":"745d1e00-15cb-11f1-a560-9d460e64c946","kind":"anomaly","severity":"critical","started_at_ms":1772409720000,"summary":"power 9 kW, expected 5"},"last_seen_ms":1772410170000,"location":"roof","metric_count":7,"metrics":[{"label":"Power","name":"power","unit":"","value":0.1},{"label":"Z","name":"z","unit":"","value":0.1},{"label":"A metric","name":"a_metric","unit":"","value":0.1},{"label":"Fan speed","name":"fan_speed","unit":"RPM","value":0.1},{"label":"Q","name":"q","unit":"","value":0.1},{"label":"R","name":"r","unit":"","value":0.1}],"open_incidents":1,"score":0.1,"severity":"critical","silent":false,"type_label":"Rooftop unit","warm_up":0.25}"#]]
     .assert_eq(&cards[0].to_string());
@@ -47,13 +47,21 @@ fn filters_sorts_and_pages() {
         ("kind=power", 0),
         ("text=expected", 4),
         ("building=b1&type=rooftop_unit", 4),
-        (&format!("from_ms={}", DAY_MS + 7 * MINUTE_MS), 1),
+        // Those that are open last, whatever window confirmed them last.
+        (&format!("from_ms={}", DAY_MS + 9 * MINUTE_MS), 2),
+        (&format!("from_ms={}&status=closed", DAY_MS + 5 * MINUTE_MS), 1),
         (&format!("to_ms={}", DAY_MS + 2 * MINUTE_MS), 2),
-        ("from_ms=253402300799999", 0),
+        ("from_ms=253402300799999", 2),
     ] {
         assert_eq!(stage.json(&format!("/api/v1/incidents?{query}"))["total"], expected, "{query}");
     }
     let all = stage.json("/api/v1/incidents");
+    let minutes = |at: usize, name: &str| all["incidents"][at][name].as_i64().unwrap() / MINUTE_MS;
+    assert_eq!(
+        (minutes(0, "duration_ms"), minutes(2, "duration_ms")),
+        (7, 5),
+        "an open one lasts until the newest time"
+    );
     let order: Vec<(&str, i64)> = all["incidents"]
         .as_array()
         .unwrap()
@@ -114,6 +122,35 @@ fn six_hours_are_shown_where_nothing_is_said() {
     let means = series["metrics"][0]["mean"].as_array().unwrap();
     assert_eq!((means.len(), means.iter().filter(|mean| mean.is_number()).count()), (360, 10));
     assert_eq!(series["incidents"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_store_whose_file_is_removed_or_replaced_is_noticed() {
+    use connectors::{SqliteStore, Store as _};
+    let stage = Stage::set(false);
+    let beside = |ending: &str| std::path::PathBuf::from(format!("{}{ending}", stage.path.display()));
+    let remove = || ["", "-wal", "-shm"].map(|ending| drop(std::fs::remove_file(beside(ending))));
+    remove();
+    stage.wait(|| stage.get("/readyz").0 == 503);
+    assert!(stage.get("/readyz").1.contains("does not exist"));
+    for path in ["/api/v1/fleet", "/api/v1/incidents", "/api/v1/devices/A", "/api/v1/devices/A/series"] {
+        assert!(stage.problem(path, 503).contains("does not exist"), "{path}");
+    }
+    // Another store comes into its place, and then one in the place of that.
+    let fill = |path: &std::path::Path, device: &str| {
+        let mut store = SqliteStore::open(path).unwrap();
+        store.write(&[super::stage::totals(device, 9), super::stage::state(device, "b9", 9, 0.1)]).unwrap();
+    };
+    fill(&stage.path, "NEW");
+    stage.wait(|| stage.get("/readyz").0 == 200 && stage.json("/api/v1/fleet")["total"] == 1);
+    assert_eq!(ids(&stage.json("/api/v1/fleet")), ["NEW"]);
+    assert_eq!(stage.json("/api/v1/devices/NEW/series")["metrics"].as_array().unwrap().len(), 7);
+    fill(&beside("-next"), "NEXT");
+    remove();
+    std::fs::rename(beside("-next"), &stage.path).unwrap();
+    stage.wait(|| stage.get("/api/v1/devices/NEXT").0 == 200);
+    assert_eq!(ids(&stage.json("/api/v1/fleet")), ["NEXT"]);
+    assert_eq!(stage.json("/api/v1/devices/NEXT/series")["metrics"].as_array().unwrap().len(), 7);
 }
 
 /// A month of one device is read in one pass; the steps bound the answer.

@@ -192,7 +192,7 @@ pub struct Stage {
     pub server: Server,
     pub board: Arc<Board>,
     pub store: SqliteStore,
-    path: PathBuf,
+    pub path: PathBuf,
 }
 
 impl Stage {

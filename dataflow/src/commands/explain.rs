@@ -20,8 +20,8 @@ use serde_json::json;
 
 use crate::commands::WrongUse;
 use crate::commands::common::{
-    StoreArgument, is_colourful, json_pretty, key, last_seen_ms, parse_duration, parse_time, scan, short_time, unit_of,
-    window_ms,
+    StoreArgument, is_colourful, json_pretty, key, last_seen_ms, newest_ms, parse_duration, parse_time, scan,
+    short_time, unit_of, window_ms,
 };
 use crate::commands::incidents::{self, Stored};
 
@@ -69,6 +69,8 @@ pub struct Explained {
     pub(super) state: State,
     /// Incidents that last through the state, the worst first.
     pub(super) incidents: Vec<Stored>,
+    /// The newest event time: those that are open last until then.
+    pub(super) now_ms: i64,
     /// Earlier states like it.
     pub(super) earlier: Vec<Earlier>,
     pub(super) series: Vec<Series>,
@@ -142,12 +144,14 @@ pub fn answer(
         .map_err(WrongUse)?
         .of(&state.device_type)
         .weights;
+    let is_open = incidents.iter().any(|incident| incident.open);
+    let now_ms = if is_open { newest_ms(store)?.unwrap_or(i64::MIN) } else { i64::MIN };
     let compared = peers::of_state(&state);
     let compared_at_peak = match incidents.first() {
         Some(incident) => peers::at_peak(store, incident, width_ms)?,
         None => Vec::new(),
     };
-    Ok(Explained { state, incidents, earlier, series, from_ms, to_ms, weights, compared, compared_at_peak })
+    Ok(Explained { state, incidents, now_ms, earlier, series, from_ms, to_ms, weights, compared, compared_at_peak })
 }
 
 /// Says which states are near, and whether an incident explains that there is none.
@@ -277,7 +281,7 @@ impl Explained {
             "verdicts": state.verdicts,
             "votes": state.verdicts.iter().map(votes).collect::<Vec<_>>(),
             "weights": self.weights,
-            "incidents": self.incidents.iter().map(Stored::to_json).collect::<Vec<_>>(),
+            "incidents": self.incidents.iter().map(|one| one.to_json(self.now_ms)).collect::<Vec<_>>(),
             "earlier": self.earlier.iter().map(|earlier| json!({
                 "at": format_ms(earlier.start_ms),
                 "similarity": earlier.similarity,

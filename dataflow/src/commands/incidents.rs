@@ -161,10 +161,13 @@ pub fn run(arguments: &IncidentsArguments) -> anyhow::Result<ExitCode> {
         (_, None, None) if arguments.note.is_none() => {}
         _ => bail!(WrongUse("an ID, --as and --note belong to `incidents resolve`".to_owned())),
     }
+    let now_ms = newest_ms(store.as_mut())?;
     let newest_ms = match &arguments.device {
         Some(device) => Some(last_seen_ms(store.as_mut(), device)?),
-        None => newest_ms(store.as_mut())?,
+        None => now_ms,
     };
+    // What is open lasts until the newest time of any device: a silent one has none of its own.
+    let now_ms = now_ms.unwrap_or(i64::MIN);
     let time = |text: &Option<String>| text.as_deref().map(|text| parse_time(text, newest_ms)).transpose();
     let (from_ms, to_ms) = (time(&arguments.from)?, time(&arguments.to)?);
     let least = match arguments.severity {
@@ -176,19 +179,19 @@ pub fn run(arguments: &IncidentsArguments) -> anyhow::Result<ExitCode> {
     incidents.retain(|incident| {
         incident.severity >= least
             && (incident.open || !arguments.open)
-            && from_ms.is_none_or(|from_ms| incident.end_ms > from_ms)
+            && from_ms.is_none_or(|from_ms| incident.lasts_into(from_ms))
             && to_ms.is_none_or(|to_ms| incident.start_ms < to_ms)
     });
     if arguments.json {
         let mut list = JsonList::new(std::io::stdout().lock()).context("could not write to stdout")?;
         incidents
             .iter()
-            .try_for_each(|incident| list.push(&incident.to_json()))
+            .try_for_each(|incident| list.push(&incident.to_json(now_ms)))
             .context("could not write to stdout")?;
         list.finish().context("could not write to stdout")?;
         return Ok(ExitCode::SUCCESS);
     }
-    let text = if incidents.is_empty() { "No incidents.\n".to_owned() } else { to_text(&incidents) };
+    let text = if incidents.is_empty() { "No incidents.\n".to_owned() } else { to_text(&incidents, now_ms) };
     std::io::stdout().lock().write_all(text.as_bytes()).context("could not write to stdout")?;
     Ok(ExitCode::SUCCESS)
 }
@@ -196,7 +199,7 @@ pub fn run(arguments: &IncidentsArguments) -> anyhow::Result<ExitCode> {
 /// As much of an id's end as tells incidents apart; it begins with the time.
 const SHORT_ID: usize = 8;
 
-fn to_text(incidents: &[Stored]) -> String {
+fn to_text(incidents: &[Stored], now_ms: i64) -> String {
     let header =
         ["id", "device", "kind", "severity", "start (UTC)", "end", "lasted", "furthest seen", "methods", "summary"];
     let mut shown = table(&header, &[6]);
@@ -211,7 +214,7 @@ fn to_text(incidents: &[Stored]) -> String {
             incident.severity.name().to_owned(),
             short_time(incident.start_ms),
             end,
-            short_duration(incident.end_ms - incident.start_ms),
+            short_duration(incident.until_ms(now_ms) - incident.start_ms),
             incident.reason(),
             incident.method_names(),
             printable(&incident.summary) + &said,

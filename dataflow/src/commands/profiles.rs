@@ -148,7 +148,7 @@ fn one(profile: &Row) -> String {
             ]);
         }
     }
-    table_text(&shown)
+    table_text(&shown) + "Of a counter (what never falls and often rises, such as a meter), the increase per window.\n"
 }
 
 /// Standard deviations of a device's metrics while normal; empty where it has no profile yet.

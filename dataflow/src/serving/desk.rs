@@ -34,6 +34,8 @@ pub struct Desk {
     job: Option<Watched>,
     /// When this process began to answer.
     started_ms: i64,
+    /// Of the settings.
+    lateness_ms: i64,
     /// Width of the windows; 0: not asked yet.
     width_ms: std::sync::atomic::AtomicI64,
 }
@@ -43,13 +45,21 @@ impl Desk {
     pub fn of_job(config: &Config, settings: String, job: Watched) -> Desk {
         let (source, kafka) = (config.source.clone(), config.kafka());
         let (width_ms, started_ms) = (config.job.window_ms.into(), clock::now_ms());
-        Desk { source, kafka, settings, job: Some(job), started_ms, width_ms }
+        Desk { source, kafka, settings, job: Some(job), started_ms, lateness_ms: config.job.lateness_ms, width_ms }
     }
 
     /// Beside a store alone. Its source is the settings' one where that is a topic.
     pub fn of_store(config: &Config, settings: String) -> Desk {
         let source = if config.source.starts_with("kafka://") { config.source.clone() } else { String::new() };
-        Desk { source, kafka: config.kafka(), settings, job: None, started_ms: clock::now_ms(), width_ms: 0.into() }
+        Desk {
+            source,
+            kafka: config.kafka(),
+            settings,
+            job: None,
+            started_ms: clock::now_ms(),
+            lateness_ms: config.job.lateness_ms,
+            width_ms: 0.into(),
+        }
     }
 
     /// The job has come to its end.
@@ -211,8 +221,8 @@ impl Program for Desk {
 
     fn job(&self, store: &mut dyn Store) -> anyhow::Result<JobView> {
         match &self.job {
-            Some(job) => Ok(job.view()),
-            None => of_store(store),
+            Some(job) => Ok(JobView { lateness_ms: self.lateness_ms, ..job.view() }),
+            None => of_store(store, self.lateness_ms),
         }
     }
 

@@ -134,6 +134,8 @@ impl Watched {
                 let counts = texts.counts();
                 Embedding { computed: counts.computed, cached: counts.cached }
             }),
+            recording: !live,
+            lateness_ms: 0,
         }
     }
 
@@ -231,9 +233,9 @@ fn partitions(
 }
 
 /// What a store's newest checkpoint tells of the job.
-pub(super) fn of_store(store: &mut dyn Store) -> anyhow::Result<JobView> {
+pub(super) fn of_store(store: &mut dyn Store, usual_lateness_ms: i64) -> anyhow::Result<JobView> {
     let Some((id, manifest)) = Start::decode(store.latest_checkpoint()?, Vec::new())?.manifest else {
-        return Ok(JobView::default());
+        return Ok(JobView { lateness_ms: usual_lateness_ms, ..JobView::default() });
     };
     Ok(JobView {
         partitions: partitions(&partitions_of(&manifest, manifest.finished), &BTreeMap::new(), None),
@@ -245,6 +247,18 @@ pub(super) fn of_store(store: &mut dyn Store) -> anyhow::Result<JobView> {
             bytes: None,
             took_ms: None,
         }),
+        recording: !is_topic(&manifest.source),
+        lateness_ms: setting_ms(&manifest.settings, "lateness=").unwrap_or(usual_lateness_ms),
         ..JobView::default()
     })
+}
+
+/// A topic goes on; everything else that results are made of has an end.
+fn is_topic(identity: &str) -> bool {
+    identity.starts_with("kafka:")
+}
+
+/// A number of the settings' text in a manifest.
+fn setting_ms(settings: &str, name: &str) -> Option<i64> {
+    settings.split(' ').find_map(|part| part.strip_prefix(name))?.parse().ok()
 }

@@ -22,6 +22,35 @@ fn incidents_are_listed_by_start() {
     assert_eq!(json(&format!("incidents {STORE} --to 2026-03-01 --json")), serde_json::json!([]));
 }
 
+/// A silent device confirms no window any more, so the row of its open incident stays as it is while hours pass.
+#[test]
+fn an_open_incident_lasts_until_the_newest_time_of_the_store() {
+    fs::copy(folder().join("day.db"), folder().join("open.db")).unwrap();
+    let mut store = SqliteStore::open(folder().join("open.db")).unwrap();
+    let mut rows = Vec::new();
+    let mut add = |row: model::Row| {
+        rows.extend((row.value("anomaly_type").as_text() == Some("silent")).then_some(row));
+        std::ops::ControlFlow::Continue(())
+    };
+    store.scan(TableId::AnomalyEvents, &[], &mut add).unwrap();
+    for row in &mut rows {
+        let at = row.table().columns.iter().position(|column| column.name == "status").unwrap();
+        (row.values[at], row.version) = (Value::Text("open".to_owned()), row.version.next());
+    }
+    store.write(&rows).unwrap();
+    drop(store);
+    // From 11:00, confirmed until 11:30; the newest reading is of 13:59.
+    let text = call(folder(), "incidents --store sqlite:open.db --open --from 13:00");
+    assert!(
+        text.contains(" CH-001  silent  warning   2026-03-02 11:00  open ") && text.contains(" 2 h 59 min "),
+        "{text}"
+    );
+    let listed = json("incidents --store sqlite:open.db --open --from 13:00 --json");
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["end"]), (1, &"2026-03-02T11:30:00Z".into()));
+    let hours = listed[0]["duration_ms"].as_i64().unwrap() / 60_000;
+    assert!((175..=180).contains(&hours), "{listed}");
+}
+
 #[test]
 fn a_state_is_explained_with_numbers_that_can_be_redone() {
     let text = call(folder(), &format!("explain {STORE} --device RTU-001 --at 10:07 --metric power_consumption"));
@@ -180,6 +209,7 @@ fn devices_are_listed_with_what_is_normal() {
     assert_eq!((&devices[0]["states"], &devices[1]["states"]), (&810.into(), &840.into()));
     let one = call(folder(), &format!("profiles {STORE} --device RTU-001"));
     assert!(one.contains(" fan_speed                   RPM") && !one.contains("CH-001"), "{one}");
+    assert!(one.ends_with("the increase per window.\n"), "a counter is not compared with its reading: {one}");
 }
 
 #[test]

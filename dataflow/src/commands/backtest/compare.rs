@@ -225,8 +225,10 @@ fn moved(old: &Stored, new: &Stored) -> Vec<Move> {
 impl Change {
     /// As people's programs read it.
     pub fn to_json(&self, before: &Run, after: &Run) -> Json {
+        // Both runs end at the same time, so an open one is told as far as its windows confirmed it.
+        let of = |incident: &Stored| incident.to_json(i64::MIN);
         let incidents =
-            |run: &Run, list: &[usize]| -> Vec<Json> { list.iter().map(|at| run.incidents[*at].to_json()).collect() };
+            |run: &Run, list: &[usize]| -> Vec<Json> { list.iter().map(|at| of(&run.incidents[*at])).collect() };
         json!({
             "outcome": self.outcome.word(),
             "before": incidents(before, &self.before),

@@ -77,7 +77,7 @@ impl Page<'_> {
             return text + "  none at this time\n";
         }
         for incident in &self.explained.incidents {
-            text += &one_incident(incident);
+            text += &one_incident(incident, self.explained.now_ms);
         }
         text
     }
@@ -232,14 +232,14 @@ impl Page<'_> {
     }
 }
 
-fn one_incident(incident: &Stored) -> String {
+fn one_incident(incident: &Stored, now_ms: i64) -> String {
     let mut text = format!(
         "  {}, {}, {} to {} ({}){}, known at {}, found by {}\n  {}\n",
         printable(&incident.kind),
         incident.severity.name(),
         short_time(incident.start_ms),
         short_time(incident.end_ms),
-        short_duration(incident.end_ms - incident.start_ms),
+        short_duration(incident.until_ms(now_ms) - incident.start_ms),
         if incident.open { ", still open" } else { "" },
         short_time(incident.detected_ms),
         if incident.methods.is_empty() { "its own watch".to_owned() } else { incident.method_names() },
