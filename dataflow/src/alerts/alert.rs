@@ -113,7 +113,7 @@ impl Alert {
         let object = json!({
             "id": format!("test:{now_ms}"), "test": true, "anomaly_id": null, "transition": 1, "device_id": "TEST-000",
             "device_type": "test", "location": null, "building_id": "test-building", "kind": "anomaly", "status": "open",
-            "severity": "warning", "score": 0.5, "started_at": at, "ended_at": at, "detected_at": at, "peak_at": at,
+            "severity": "warning", "score": 0.5, "started_at": at, "ended_at": null, "detected_at": at, "peak_at": at,
             "summary": "this is a test: nothing has happened", "contributions": [], "similar_times": [], "similar_scores": [],
         });
         let lone = Transition { at_ms: now_ms, object };
@@ -171,7 +171,13 @@ fn summary(group: &str, what: What, members: &[&Transition], devices: usize) -> 
     let named =
         members.iter().take(NAMED).map(|member| format!("{} {}", member.text("device_id"), member.text("kind")));
     let named = named.collect::<Vec<_>>().join(", ");
+    // Of a single one, which joins others that are open, the line says why; a list would be too long.
+    let reason = match members {
+        [lone] if !lone.text("summary").is_empty() => format!(": {}", lone.text("summary")),
+        _ => String::new(),
+    };
     let more = members.len().saturating_sub(NAMED);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("{} {what} on {} of {place}: {named}{more}", plural(members.len(), "incident"), plural(devices, "device"))
+    let (incidents, devices) = (plural(members.len(), "incident"), plural(devices, "device"));
+    format!("{incidents} {what} on {devices} of {place}: {named}{more}{reason}")
 }

@@ -125,7 +125,8 @@ pub fn object(row: &Row) -> Option<Json> {
         "severity": text("severity"),
         "score": row.value("anomaly_score").as_double(),
         "started_at": format_ms(number("started_at")),
-        "ended_at": format_ms(number("ended_at")),
+        // What is open has no end: its row has that of the newest window that confirmed it.
+        "ended_at": (text("status") == "closed").then(|| format_ms(number("ended_at"))),
         "detected_at": format_ms(number("detected_at")),
         "peak_at": format_ms(number("snapshot_time")),
         "summary": text("detection_details"),

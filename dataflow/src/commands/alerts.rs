@@ -194,6 +194,9 @@ fn again(arguments: &RetryArguments) -> anyhow::Result<ExitCode> {
         }
     }
     println!("{arrived} sent, {failed} not taken");
+    if !outbox.waiting.is_empty() {
+        println!("{} more wait, and are sent by the job when it runs: `dataflow alerts list`", outbox.waiting.len());
+    }
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -116,6 +116,10 @@ fn a_fault_is_told_from_its_opening_to_its_closing() {
     expect![[r#"
         [["open", "info", "anomaly"], ["open", "warning", "anomaly"], ["closed", "warning", "anomaly"]]"#]]
     .assert_eq(&format!("{of_lone:?}"));
+    assert!(
+        lone.iter().all(|one| one["ended_at"].is_string() == (one["status"] == "closed")),
+        "what is open has no end"
+    );
     let numbers: Vec<&str> = lone.iter().map(|one| one["id"].as_str().unwrap().rsplit_once(':').unwrap().1).collect();
     assert_eq!(numbers, ["1", "2", "3"]);
     // What is finished tells nothing again.
@@ -209,9 +213,14 @@ fn a_receiver_that_is_away_gets_all_when_it_is_back() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let more = "end_wait = \"1s\"\n";
     let arguments = configure("away", "day.jsonl.zst", &format!("http://{address}/alerts"), more);
-    run(&arguments);
+    let said = String::from_utf8(run(&arguments.replace(" --json", "")).stdout).unwrap();
     let waiting = json("alerts list --store sqlite:away.db --json");
     let waiting = waiting.as_array().unwrap().clone();
+    let line = format!("\nAlerts    {} wait at the receiver: ", waiting.len());
+    assert!(said.contains(&line) && said.contains("alerts list --store sqlite:away.db\n"), "{said}");
+    let again = call(folder(), "alerts retry --config away.toml");
+    let wait = format!("{} more wait, and are sent by the job when it runs", waiting.len());
+    assert!(again.starts_with("exit 0\n0 sent, 0 not taken\n") && again.contains(&wait), "{again}");
     assert!(waiting.len() >= 2, "{waiting:?}");
     assert!(waiting.iter().all(|one| one["state"] == "waiting"));
     assert!(waiting[0]["problem"].as_str().unwrap().contains("refused"), "{}", waiting[0]);
@@ -238,7 +247,9 @@ fn a_receiver_that_is_away_gets_all_when_it_is_back() {
 #[test]
 fn what_is_refused_is_kept_and_can_be_told_again() {
     let receiver = Receiver::start("127.0.0.1:0", Box::new(|number, _| Some(if number < 2 { 422 } else { 200 })));
-    let output = run(&configure("refused", "day.jsonl.zst", &receiver.url, ""));
+    let output = run(&configure("refused", "day.jsonl.zst", &receiver.url, "").replace(" --json", ""));
+    let summary = String::from_utf8(output.stdout).unwrap();
+    assert!(summary.contains("\nAlerts    2 given up: ") && summary.contains("alerts retry --config"), "{summary}");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(said.contains("an alert was given up; `dataflow alerts` lists it"), "{said}");
     let refused = receiver.came()[..2].to_vec();

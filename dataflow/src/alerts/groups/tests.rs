@@ -131,6 +131,28 @@ fn a_burst_beyond_all_bounds_goes_on_at_once() {
     );
 }
 
+/// Whoever reads the line alone, in a chat or on a phone, knows why.
+#[test]
+fn the_line_of_a_single_one_says_why_also_as_an_update() {
+    let with_reason = |line: &str, reason: &str| {
+        let mut one = transition(line);
+        one.object["summary"] = json!(reason);
+        one
+    };
+    let one = with_reason("1 A@x warning 1", "power 9 kW, expected 5");
+    let other = with_reason("1 B@x warning 1", "the device is silent");
+    let line = |update_of: Option<&str>, members: &[&Transition]| {
+        let alert = Alert::of(7, "building:x", What::Opened, update_of.map(str::to_owned), members);
+        assert_eq!(alert.context["summary"], alert.object["summary"]);
+        alert.object["summary"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(line(None, &[&one]), "power 9 kW, expected 5");
+    expect!["1 incident opened on 1 device of building x: A silent: power 9 kW, expected 5"]
+        .assert_eq(&line(Some("first"), &[&one]));
+    expect!["2 incidents opened on 2 devices of building x: A silent, B silent"]
+        .assert_eq(&line(None, &[&one, &other]));
+}
+
 /// A single transition is told as it is on Kafka; the id of several follows from what they are.
 #[test]
 fn ids_follow_from_content() {

@@ -1,10 +1,12 @@
 //! What a person reads after a run, and what a machine does.
 
+mod labels;
 mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::ControlFlow;
+use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::Context as _;
 use connectors::{Store, refused};
@@ -16,7 +18,7 @@ use serde_json::json;
 
 use super::usage::{cpu_seconds, peak_rss_bytes};
 use super::{Opened, reached_end};
-use crate::commands::common::{printable, table, table_text};
+use crate::commands::common::{self, printable, table, table_text};
 use crate::commands::incidents::{self, Stored, Told as _};
 use crate::config::Config;
 use crate::delays::Quantiles;
@@ -49,6 +51,8 @@ pub struct Report {
     rows: BTreeMap<&'static str, u64>,
     written: u64,
     incidents: Vec<Stored>,
+    /// The newest event time: open incidents last until then.
+    newest_ms: i64,
     labels: Vec<Label>,
     devices: u64,
     reasons: BTreeMap<String, u64>,
@@ -62,6 +66,8 @@ pub struct Report {
     /// Messages that were read behind the last checkpoint.
     behind: u64,
     peak_rss_bytes: u64,
+    /// Alerts that wait for the webhook, and those that this run gave up.
+    alerts: (u64, u64),
     /// Of readings and of states; measured on live sources only.
     delays: Option<(Quantiles, Quantiles)>,
 }
@@ -82,7 +88,7 @@ impl Report {
         let live = opened.source.live().is_some();
         let totals = outcome.manifest.as_ref().map(|manifest| manifest.totals).unwrap_or_default();
         let (mut rows, mut incidents, mut reasons) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        let (mut devices, mut refused, mut pending) = (0, 0, 0);
+        let (mut devices, mut refused, mut pending, mut newest_ms) = (0, 0, 0, i64::MIN);
         if let Some(store) = &mut outcome.store {
             // A topic that goes on fills a store that is too large to be counted.
             for table in TABLES.iter().filter(|_| !live) {
@@ -92,6 +98,7 @@ impl Report {
                 );
             }
             incidents = incidents::read(store.as_mut(), None)?;
+            newest_ms = common::newest_ms(store.as_mut())?.unwrap_or(newest_ms);
             if !live {
                 reasons = count_reasons(store.as_mut())?;
             }
@@ -125,6 +132,7 @@ impl Report {
             checkpoints: outcome.checkpoints,
             rows,
             incidents,
+            newest_ms,
             labels: opened.labels.clone(),
             devices,
             wall_s: outcome.wall.as_secs_f64(),
@@ -133,6 +141,7 @@ impl Report {
             behind: progress.behind_checkpoint(),
             written: progress.rows_written(),
             peak_rss_bytes: peak_rss_bytes(),
+            alerts: (progress.alerts.waiting.load(Relaxed), progress.alerts.given_up.load(Relaxed)),
             delays: live.then(|| progress.delays.quantiles()),
         })
     }
@@ -168,6 +177,7 @@ impl Report {
             "checkpoints": self.checkpoints,
             "finished": self.finished,
             "lost": self.lost,
+            "alerts": {"waiting": self.alerts.0, "given_up": self.alerts.1},
             "delays_ms": self.delays.map(|(readings, states)| {
                 json!({"readings": readings.to_json(), "states": states.to_json()})
             }),
@@ -292,7 +302,7 @@ impl fmt::Display for Report {
         if !self.incidents.is_empty() {
             let mut rows = table(&["", "device", "what", "severity", "from", "lasted", "why"], &[5]);
             for found in self.incidents.iter().take(SHOWN) {
-                let lasted = minutes(found.end_ms - found.start_ms);
+                let lasted = minutes(found.until_ms(self.newest_ms) - found.start_ms);
                 rows.add_row(vec![
                     String::new(),
                     printable(&found.device_id),
@@ -342,6 +352,15 @@ impl fmt::Display for Report {
             writeln!(f, "REFUSED   {} rows that the store's servers would not have, and why:", self.refused)?;
             writeln!(f, "          {program} dead-letters --store {store} --reason {reason}")?;
         }
+        let (waiting, given_up) = self.alerts;
+        if waiting > 0 {
+            let (program, store) = (program(), &self.store);
+            writeln!(f, "Alerts    {waiting} wait at the receiver: {program} alerts list --store {store}")?;
+        }
+        if given_up > 0 {
+            let (program, store) = (program(), &self.store);
+            writeln!(f, "Alerts    {given_up} given up: {program} alerts retry --config FILE --store {store}")?;
+        }
         writeln!(
             f,
             "Next      {1} incidents --store {0}\n          {1} store dump --store {0}",
@@ -349,42 +368,6 @@ impl fmt::Display for Report {
             program()
         )?;
         Ok(())
-    }
-}
-
-impl Report {
-    fn write_labels(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows =
-            table(&["", "labelled fault", "device", "from", "lasted", "found after", "first metric"], &[4, 5]);
-        let mut hits = 0;
-        for label in &self.labels {
-            // The earliest incident that belongs to it; where several do, the one that a technician sees first.
-            let first =
-                self.incidents.iter().filter(|found| found.belongs_to(label)).min_by_key(|found| found.detected_ms);
-            hits += usize::from(first.is_some());
-            rows.add_row(vec![
-                String::new(),
-                format!("{} ({})", label.fault, label.severity),
-                printable(&label.device_id),
-                short(label.start_ms),
-                minutes(label.end_ms - label.start_ms),
-                match first {
-                    Some(found) => minutes((found.detected_ms - label.start_ms).max(0)),
-                    None if label.start_ms >= self.reached_ms => "not reached".to_owned(),
-                    None => "missed".to_owned(),
-                },
-                first
-                    .and_then(|found| found.contributions.first())
-                    .map_or(String::new(), |part| printable(&part.metric)),
-            ]);
-        }
-        writeln!(
-            f,
-            "\nAgainst the labels: {hits} of {} faults found; incidents without a fault: {}\n{}",
-            self.labels.len(),
-            self.false_alarms().count(),
-            table_text(&rows).trim_end()
-        )
     }
 }
 
