@@ -109,7 +109,7 @@ fn partitions(families: &mut Families, view: &JobView) {
     add("plenum_partition_behind_seconds", behind, &|one| one.behind_ms.map(seconds));
     let watermark = "The partition's watermark, seconds since the epoch";
     add("plenum_partition_watermark_timestamp_seconds", watermark, &|one| one.watermark_ms.map(seconds));
-    let idle = "1 while the partition is idle and holds no window up";
+    let idle = "1 while no record of the partition has come for the idle timeout, so that it holds no window up";
     add("plenum_partition_idle", idle, &|one| Some(f64::from(u8::from(one.idle))));
 }
 

@@ -64,12 +64,8 @@ impl Quiet {
         }
     }
 
-    /// Whether it was at its end at the last looks.
-    pub(super) fn is_resting(&self, partition: u32) -> bool {
-        self.0.contains_key(&partition)
-    }
-
-    fn is_longer(&self, partition: u32, than_ms: i64, now_ms: i64) -> bool {
+    /// Whether it has had nothing for so long.
+    pub(super) fn is_longer(&self, partition: u32, than_ms: i64, now_ms: i64) -> bool {
         self.0.get(&partition).is_some_and(|rest| now_ms - rest.since_ms >= than_ms)
     }
 }

@@ -16,7 +16,8 @@ impl Job {
             let stand = PartitionStand {
                 next_offset: partition.next_offset(),
                 watermark_ms: partition.watermark_ms,
-                idle: partition.frozen || (partition.end_reached && self.idle.quiet.is_resting(partition.number)),
+                // At its end a job that has caught up is always: idle is only where nothing has come for so long.
+                idle: partition.frozen || self.idle.quiet.is_longer(partition.number, reader.idle_ms(), now_ms),
                 at_end: partition.end_reached || partition.finished,
             };
             (partition.number, stand)
