@@ -34,6 +34,8 @@ pub struct LivePartition {
     pub watermark_ms: i64,
     /// It has been idle for long enough, and is not read until worker 0 has answered.
     pub frozen: bool,
+    /// Nothing has come for the idle timeout, whether that is decided or not.
+    pub idle: bool,
     /// It is new, and needs a mark whatever its watermark.
     pub fresh: bool,
 }
@@ -121,6 +123,7 @@ impl Job {
                     offset: partition.next_offset(),
                     watermark_ms: partition.watermark_ms,
                     frozen: partition.frozen,
+                    idle: self.idle.quiet.is_longer(partition.number, idle_ms, now_ms),
                     fresh: partition.fresh,
                 })
                 .collect(),

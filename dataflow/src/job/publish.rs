@@ -33,8 +33,37 @@ pub(super) fn publish_report(status: &Status, threads: usize, report: &Watermark
     }
     let stand = |partition: &LivePartition| {
         let (next_offset, watermark_ms) = (partition.offset, partition.watermark_ms);
-        let idle = partition.frozen;
+        let idle = partition.frozen || partition.idle;
         (partition.partition, PartitionStand { next_offset, watermark_ms, idle, at_end: idle })
     };
     status.publish_partitions(report.partitions.iter().map(stand));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A partition is frozen only until its mark is decided: that it has nothing is true for longer.
+    #[test]
+    fn partitions_of_other_processes_are_idle_while_nothing_comes() {
+        let status = Status::default();
+        status.watch();
+        let partition = |partition, idle| LivePartition {
+            partition,
+            offset: 7,
+            watermark_ms: 60_000,
+            frozen: false,
+            idle,
+            fresh: false,
+        };
+        let partitions = vec![partition(0, true), partition(1, false)];
+        publish_report(&status, 2, &Watermarks { worker: 2, newest_window_ms: None, partitions: partitions.clone() });
+        let known = status.stand().partitions;
+        assert_eq!((known[&0].idle, known[&1].idle), (true, false));
+        // Workers of this process speak for themselves.
+        let here = Status::default();
+        here.watch();
+        publish_report(&here, 2, &Watermarks { worker: 1, newest_window_ms: None, partitions });
+        assert!(here.stand().partitions.is_empty());
+    }
 }

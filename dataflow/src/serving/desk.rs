@@ -113,6 +113,10 @@ fn means(state: &State) -> BTreeMap<String, f64> {
 
 impl Program for Desk {
     fn window_ms(&self, store: &mut dyn Store) -> anyhow::Result<i64> {
+        // Asked of a store that was just opened, which may be another one than before.
+        if self.job.is_none() {
+            self.width_ms.store(0, std::sync::atomic::Ordering::Relaxed);
+        }
         self.width_ms(store)
     }
 
