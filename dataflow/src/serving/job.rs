@@ -262,3 +262,15 @@ fn is_topic(identity: &str) -> bool {
 fn setting_ms(settings: &str, name: &str) -> Option<i64> {
     settings.split(' ').find_map(|part| part.strip_prefix(name))?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_tells_a_topic_from_a_recording_and_the_lateness() {
+        assert!(is_topic("kafka:iot-metrics") && !is_topic("recording:00ff:12"));
+        let settings = "window=60000 lateness=45000 max_future=1";
+        assert_eq!((setting_ms(settings, "lateness="), setting_ms(settings, "late=")), (Some(45_000), None));
+    }
+}

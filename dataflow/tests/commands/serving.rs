@@ -106,6 +106,8 @@ fn a_store_is_served_as_the_commands_tell_it() {
     let told = json(&format!("profiles {STORE} --json"));
     assert_eq!(fleet["total"], 2);
     assert_eq!(fleet["live"], false);
+    // Its newest time is not meant to be the present, which the store's manifest tells.
+    assert_eq!((&fleet["recording"], &fleet["stale_after_ms"]), (&true.into(), &210_000.into()));
     for device in told.as_array().unwrap() {
         let id = device["device_id"].as_str().unwrap();
         let shown = served.json(&format!("/api/v1/devices/{id}"));
