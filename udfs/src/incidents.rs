@@ -270,7 +270,9 @@ impl Incidents {
         incident.peak_score = incident.peak_score.max(judged.consensus.score);
         let peak_ms = peak_ms.unwrap_or(if higher { judged.start_ms } else { incident.peak_ms });
         if peak_ms != incident.peak_ms || incident.similar.is_empty() {
+            // Its own first states are no earlier ones.
             incident.similar = nearest();
+            incident.similar.retain(|(at_ms, _)| *at_ms < incident.start_ms);
         }
         (incident.contributions, incident.peak_ms) = (contributions, peak_ms);
         if tracked.open {

@@ -75,7 +75,12 @@ impl Incidents {
             let summary = || format!("{}{}", condition.finding.text, criticality.note());
             if let Some(known) = self.conditions.iter_mut().find(|incident| incident.kind == condition.kind) {
                 known.end_ms = end_ms;
-                known.summary = summary();
+                let strength = strength(&condition.finding);
+                if strength >= known.peak_score {
+                    (known.peak_score, known.peak_ms) = (strength, judged.start_ms);
+                    known.contributions = contributions(&condition.finding);
+                    known.summary = summary();
+                }
                 changed.push(known.clone());
                 continue;
             }
@@ -106,10 +111,10 @@ impl Incidents {
                 status: IncidentStatus::Open,
                 transition: 1,
                 severity: criticality.weigh(Severity::Info, None),
-                peak_score: 0.5,
+                peak_score: strength(&condition.finding),
                 peak_ms: judged.start_ms,
                 methods: vec![Method::Statistics],
-                contributions: vec![contribution(&condition.finding, 1.0)],
+                contributions: contributions(&condition.finding),
                 summary: summary(),
                 similar: Vec::new(),
             };
@@ -119,13 +124,21 @@ impl Incidents {
     }
 }
 
-fn contribution(finding: &Finding, share: f64) -> Contribution {
-    Contribution {
-        metric: finding.metric.clone().unwrap_or_default(),
-        share,
+/// How bad it is: the share of what is lost or leaps; what is told by its length is as bad as ever while it lasts. An incident tells of the
+/// worst, not of the last windows, in which a share is all but over.
+fn strength(finding: &Finding) -> f64 {
+    if finding.score <= 1.0 { finding.score } else { 0.5 }
+}
+
+/// The metric that it is about; the device as a whole has none.
+fn contributions(finding: &Finding) -> Vec<Contribution> {
+    let of = |metric: &String| Contribution {
+        metric: metric.clone(),
+        share: 1.0,
         observed: finding.observed,
         expected: finding.expected,
         unit: finding.unit.clone(),
         kind: finding.kind.clone(),
-    }
+    };
+    finding.metric.iter().map(of).collect()
 }

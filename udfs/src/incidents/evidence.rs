@@ -18,6 +18,9 @@ const MOST_CONTRIBUTIONS: usize = 8;
 const LEAST_SHARE: f64 = 0.05;
 /// A broken rule weighs as much as a finding of so many times its limit.
 const RULE_RATIO: f64 = 3.0;
+/// The side on which a metric was accused first is the fault's, unless the other one was so many times as strong: the leap back to normal
+/// is about as strong as the leap away from it.
+const OTHER_SIDE: f64 = 3.0;
 /// Nothing weighs more than so many times its limit, so that shares stay numbers whatever a device sends.
 const MOST_RATIO: f64 = 1e6;
 /// Windows that a run may last before it is confirmed; of a longer one the first are forgotten.
@@ -101,7 +104,7 @@ impl Run {
     }
 }
 
-/// A metric that was accused.
+/// A metric that was accused on one side of what it should be.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Accused {
     slot: usize,
@@ -110,7 +113,7 @@ struct Accused {
     kind: String,
     /// The strongest accusation: its finding in multiples of the limit.
     ratio: f64,
-    /// Above what is usual rather than below, as the strongest accusation has it.
+    /// Above what it should be rather than below.
     upwards: bool,
     /// The furthest value for which a model said what it expected, and what that was.
     explained: Option<(f64, f64)>,
@@ -175,7 +178,9 @@ impl Evidence {
             _ if finding.limit > 0.0 => (finding.score / finding.limit).min(MOST_RATIO),
             _ => 1.0,
         };
-        let at = self.accused.iter().position(|known| known.slot == slot).unwrap_or(self.accused.len());
+        let upwards = is_above(finding, &judged.usual[slot]);
+        let is_it = |known: &Accused| known.slot == slot && known.upwards == upwards;
+        let at = self.accused.iter().position(is_it).unwrap_or(self.accused.len());
         if at == self.accused.len() {
             self.accused.push(Accused {
                 slot,
@@ -183,18 +188,14 @@ impl Evidence {
                 unit: finding.unit.clone(),
                 kind: String::new(),
                 ratio: -1.0,
-                upwards: true,
+                upwards,
                 explained: None,
                 beside: None,
             });
         }
         let accused = &mut self.accused[at];
         if ratio > accused.ratio {
-            let upwards = is_above(finding, &judged.usual[slot]);
-            if upwards != accused.upwards {
-                (accused.explained, accused.beside) = (None, None);
-            }
-            (accused.ratio, accused.upwards) = (ratio, upwards);
+            accused.ratio = ratio;
             accused.kind.clone_from(&finding.kind);
         }
         if let (Some(peers), value) = (judged.peers.get(slot).copied().flatten(), judged.values[slot])
@@ -214,29 +215,52 @@ impl Evidence {
     /// The metrics, that of the gravest broken rule first, then the strongest, each with the furthest value it had, and the window in which the first of them had it.
     /// A metric's weight is the square of its strongest accusation, as the residuals' shares are.
     pub(super) fn rank(&self) -> (Vec<Contribution>, Option<i64>) {
-        let mut order: Vec<&Accused> = self.accused.iter().collect();
+        let mut order = self.metrics();
         let ruled = |accused: &Accused| self.rule.as_ref().is_some_and(|rule| rule.metric == accused.metric);
-        order.sort_by(|left, right| ruled(right).cmp(&ruled(left)).then(right.ratio.total_cmp(&left.ratio)));
-        let total: f64 = order.iter().map(|accused| accused.ratio * accused.ratio).sum();
+        let key = |(strongest, _): &(&Accused, &Accused)| (ruled(strongest), strongest.ratio);
+        order.sort_by(|left, right| {
+            let ((left_ruled, left), (right_ruled, right)) = (key(left), key(right));
+            right_ruled.cmp(&left_ruled).then(right.total_cmp(&left))
+        });
+        let total: f64 = order.iter().map(|(strongest, _)| strongest.ratio * strongest.ratio).sum();
         let furthest = |accused: &Accused| self.seen.furthest(accused.slot, accused.upwards);
-        let peak_ms = order.first().and_then(|accused| furthest(accused)).map(|(_, at_ms)| at_ms);
+        let peak_ms = order.first().and_then(|(_, accused)| furthest(accused)).map(|(_, at_ms)| at_ms);
         let contributions = order
             .into_iter()
-            .map(|accused| (accused, accused.ratio * accused.ratio / total))
-            .filter(|(accused, share)| *share >= LEAST_SHARE || ruled(accused))
+            .map(|(strongest, accused)| (strongest, accused, strongest.ratio * strongest.ratio / total))
+            .filter(|(_, accused, share)| *share >= LEAST_SHARE || ruled(accused))
             .take(MOST_CONTRIBUTIONS)
-            .filter_map(|(accused, share)| {
+            .filter_map(|(strongest, accused, share)| {
                 Some(Contribution {
                     metric: accused.metric.clone(),
                     share,
                     observed: furthest(accused)?.0,
                     expected: accused.explained.map(|(_, expected)| expected),
                     unit: accused.unit.clone(),
-                    kind: accused.kind.clone(),
+                    kind: strongest.kind.clone(),
                 })
             })
             .collect();
         (contributions, peak_ms)
+    }
+
+    /// By metric its strongest accusation, and the one on the fault's side; the metric that was accused first stands first.
+    fn metrics(&self) -> Vec<(&Accused, &Accused)> {
+        let mut metrics: Vec<(&Accused, &Accused)> = Vec::new();
+        for accused in &self.accused {
+            match metrics.iter_mut().find(|(known, _)| known.slot == accused.slot) {
+                Some((strongest, side)) => {
+                    if accused.ratio > strongest.ratio {
+                        *strongest = accused;
+                    }
+                    if accused.ratio > OTHER_SIDE * side.ratio {
+                        *side = accused;
+                    }
+                }
+                None => metrics.push((accused, accused)),
+            }
+        }
+        metrics
     }
 
     /// The metric that would stand first, its strongest accusation in multiples of the limit, and whether a broken rule put it
@@ -253,10 +277,8 @@ impl Evidence {
     /// The incident in one line. Its length is that of the incident, so that the two can't disagree.
     pub(super) fn summary(&self, incident: &Incident, width_ms: i64) -> String {
         let leading = incident.contributions.first().map(|leading| {
-            let way = match self.accused.iter().find(|accused| accused.metric == leading.metric) {
-                Some(accused) if accused.upwards => "up to",
-                _ => "down to",
-            };
+            let accused = self.metrics().into_iter().map(|(_, side)| side).find(|side| side.metric == leading.metric);
+            let way = if accused.is_some_and(|accused| accused.upwards) { "up to" } else { "down to" };
             // A status is on or off: its unit says nothing.
             let unit = if leading.unit == "0/1" { "" } else { leading.unit.as_str() };
             let mut text = format!("{} {way} {:.2} {unit}", leading.metric, leading.observed);
@@ -264,7 +286,6 @@ impl Evidence {
             if let Some(expected) = leading.expected {
                 text.push_str(&format!(" where {expected:.2} is expected"));
             }
-            let accused = self.accused.iter().find(|accused| accused.metric == leading.metric);
             if let Some((_, peers)) = accused.and_then(|accused| accused.beside) {
                 let Peers { devices, lower, median, upper, .. } = peers;
                 text.push_str(&format!(

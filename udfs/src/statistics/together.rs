@@ -74,6 +74,14 @@ fn judge_view(
         // What is left out of the models (saturated, a counter just reset) is still what was seen.
         let value = sample.values[away.slot];
         let observed = if value.is_nan() { metric.mean } else { value };
+        // The evidence is an average: the metric may be back already, or what explains it be beyond all that it ever had.
+        let is_there = (observed - away.expected) * away.z > 0.0;
+        let text = match is_there {
+            true => format!("{name} stays {side} what {explained}: {observed:.2} {unit} against {:.2}", away.expected),
+            false => {
+                format!("{name} has been {side} what {explained}, on average of late; it is {observed:.2} {unit} now")
+            }
+        };
         verdict.findings.push(Finding {
             kind: kind.to_owned(),
             metric: Some(name.clone()),
@@ -82,7 +90,7 @@ fn judge_view(
             score: away.strength,
             limit,
             unit: unit.to_owned(),
-            text: format!("{name} stays {side} what {explained}: {observed:.2} {unit} against {:.2}", away.expected),
+            text,
             parts: away.averaged.map_or_else(BTreeMap::new, |averaged| {
                 parts([
                     ("predicted", away.predicted),

@@ -110,7 +110,11 @@ impl Joint {
         let rounding = |i: usize| usual[i].step / usual[i].unit * ROUNDING;
         let variance = |i: usize| (sum(i, i + 1) / weight - mean(i) * mean(i)).max(0.0);
         let moves = |i: &usize| takes_part(usual[*i].kind) && variance(*i).sqrt() > 2.0 * rounding(*i).max(1e-6);
-        let slots: Vec<usize> = (0..self.last.len()).filter(moves).collect();
+        let mut slots: Vec<usize> = (0..self.last.len()).filter(moves).collect();
+        if slots.len() == 1 {
+            // Where there are no others, nothing follows from them: what is left would be the distance to a mean.
+            slots.clear();
+        }
         let size = slots.len();
         let deviations: Vec<f64> = slots.iter().map(|i| (variance(*i) + rounding(*i) * rounding(*i)).sqrt()).collect();
         let mut matrix = vec![0.0; size * size];
@@ -310,9 +314,14 @@ mod tests {
 
     #[test]
     fn what_never_moves_takes_no_part() {
-        let usual = usual(2);
+        let of_three = usual(3);
         let mut joint = Joint::default();
-        (0..100).for_each(|at| joint.learn(&[noise(at), 7.0], &usual));
-        assert_eq!(joint.fit(&usual), [0]);
+        (0..100).for_each(|at| joint.learn(&[noise(at), 7.0, noise(at + 1_000)], &of_three));
+        assert_eq!(joint.fit(&of_three), [0, 2]);
+        // One alone has no others that could say anything of it.
+        let of_two = usual(2);
+        let mut joint = Joint::default();
+        (0..100).for_each(|at| joint.learn(&[noise(at), 7.0], &of_two));
+        assert_eq!(joint.fit(&of_two), [0usize; 0]);
     }
 }
