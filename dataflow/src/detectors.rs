@@ -49,6 +49,7 @@ impl Detectors {
     /// # Errors
     /// Names the type and the setting that is no such value, or that can't be set for a type alone.
     pub fn resolve(&self) -> Result<Thresholds, String> {
+        self.usual.check().map_err(|problem| format!("detectors: {problem}"))?;
         let mut by_type = BTreeMap::new();
         for (device_type, changes) in &self.by_type {
             let wrong = |problem: &str| format!("device type {device_type:?}: {}", problem.trim_end());
@@ -61,6 +62,7 @@ impl Detectors {
             merge(&mut table, changes.clone());
             let settings =
                 MonitorConfig::deserialize(Value::Table(table)).map_err(|error| wrong(&error.to_string()))?;
+            settings.check().map_err(|problem| wrong(&problem))?;
             by_type.insert(device_type.clone(), settings);
         }
         Ok(Thresholds { usual: self.usual.clone(), by_type, criticality: self.criticality.clone() })

@@ -1,5 +1,7 @@
 //! What people can set: when a device is judged, what counts as unusual, and when an incident opens and closes.
 
+mod check;
+
 use serde::{Deserialize, Serialize};
 
 /// Settings of a [`Monitor`](crate::Monitor). All counts of windows are windows in which the device had a state.
@@ -44,6 +46,8 @@ pub struct MonitorConfig {
     pub vector_clip: f64,
     /// One metric alone: decades of rarity that trigger. 4 is about once in 17 days of one-minute windows.
     pub rarity_decades: f64,
+    /// One metric alone: how its value is looked at.
+    pub views: ViewsConfig,
     /// One metric alone: a value counts as at most so many spreads away, for one glitch must not own the range for ever. Where the
     /// length of a spike is all that is known of a metric, infinite is right.
     pub feed_spreads: f64,
@@ -111,6 +115,31 @@ pub struct ResidualConfig {
     /// Largest offset that is followed, in deviations. A larger one lets an event that ends in another operating point
     /// leave a false zero behind, which the slow average then takes for drift.
     pub follow_limit: f64,
+}
+
+/// How a metric's value is looked at by itself: the rarest of these views counts. All learn, those that are off say nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct ViewsConfig {
+    /// Beyond anything seen.
+    pub range: bool,
+    /// Against the usual value of this hour.
+    pub season: bool,
+    /// Against the usual step from one state to the next.
+    pub jump: bool,
+    /// The mean of the last states against all older ones.
+    pub level: bool,
+    /// What comes every day at about this hour counts less.
+    pub habit: bool,
+    /// After more windows without a state than this the last value says nothing of the next: jump and level start anew.
+    pub gap_windows: u32,
+}
+
+impl Default for ViewsConfig {
+    fn default() -> Self {
+        ViewsConfig { range: true, season: true, jump: true, level: true, habit: true, gap_windows: 10 }
+    }
 }
 
 /// What a metric is predicted from.
@@ -269,6 +298,7 @@ impl Default for MonitorConfig {
             stuck_after_windows: 60,
             vector_clip: 6.0,
             rarity_decades: 4.0,
+            views: ViewsConfig::default(),
             feed_spreads: 20.0,
             fingerprint_decades: 5.0,
             similar_decades: 5.0,

@@ -28,7 +28,7 @@ use std::collections::BTreeMap;
 use model::{Finding, MetricKind, Severity, StateView, Verdict};
 
 use baseline::{Baseline, Scale};
-pub use config::{ChangeConfig, MonitorConfig, PeersConfig, Regressors, RelationConfig, ResidualConfig};
+pub use config::{ChangeConfig, MonitorConfig, PeersConfig, Regressors, RelationConfig, ResidualConfig, ViewsConfig};
 pub use criticality::Criticality;
 pub use derived::derive;
 pub use monitor::Monitor;

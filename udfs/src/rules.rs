@@ -13,6 +13,7 @@ use model::{Catalogue, DeviceType, Finding, Method, Severity, Verdict};
 use serde::{Deserialize, Serialize};
 
 use crate::{Broken, Detector, Evidence, Sample};
+use compile::INPUTS;
 pub(crate) use compile::{Condition, ExpressionError};
 
 /// Why a type's rules can't be used.
@@ -194,7 +195,7 @@ impl Detector for Rules {
         let Some(device_type) = sample.state.device_type else { return Evidence::of(verdict, sample) };
         self.bind(device_type, sample.state.names);
         let Some(bound) = &self.bound else { return Evidence::of(verdict, sample) };
-        let mut values = [0.0; 16];
+        let mut values = [0.0; INPUTS];
         let (mut since_ms, mut pending_ms) = (None::<i64>, None::<i64>);
         let mut gravest: Option<Broken> = None;
         let mut note = |severity: Severity, metric: &str, text: &dyn Fn() -> String| {
@@ -207,14 +208,13 @@ impl Detector for Rules {
             |minutes: u32| u32::try_from((u64::from(minutes) * 60_000).div_ceil(width_ms)).unwrap_or(u32::MAX);
         for ((rule, places), run) in bound.rules.rules.iter().zip(&bound.inputs).zip(&mut self.runs) {
             let present = places.as_ref().is_some_and(|places| {
-                places.len() <= values.len()
-                    && places.iter().zip(&mut values).all(|(slot, value)| match &sample.state.metrics[*slot] {
-                        Some(aggregate) => {
-                            *value = aggregate.mean;
-                            true
-                        }
-                        None => false,
-                    })
+                places.iter().zip(&mut values).all(|(slot, value)| match &sample.state.metrics[*slot] {
+                    Some(aggregate) => {
+                        *value = aggregate.mean;
+                        true
+                    }
+                    None => false,
+                })
             });
             if !present {
                 // No news is no good news: a breach that was going on is neither confirmed nor over.
@@ -324,5 +324,23 @@ mod tests {
             r#"device type "pump": rule "too_much": when names "speed" at character 16, which is no metric of the type"#
         ]]
         .assert_eq(&error.to_string());
+    }
+
+    #[test]
+    fn a_rule_of_more_metrics_than_can_be_held_is_refused() {
+        let metrics: Vec<String> = (0..=INPUTS).map(|number| format!("m{number}")).collect();
+        let table: String = metrics.iter().map(|metric| format!("{metric} = {{ unit = \"kW\" }}\n")).collect();
+        let check = |names: &[String]| {
+            let when = format!("{} > 1.0", names.join(" + "));
+            let text = format!(
+                "[unit.kW]\nkind = \"power\"\n[device.pump.metric]\n{table}[[device.pump.rule]]\nid = \"sum\"\n\
+                 description = \"sum\"\nseverity = \"info\"\nwhen = \"{when}\"\nmetrics = [\"m0\"]"
+            );
+            check_catalogue(&Catalogue::parse(&text).unwrap())
+        };
+        check(&metrics[..INPUTS]).unwrap();
+        let error = check(&metrics).unwrap_err();
+        let expected = r#"device type "pump": rule "sum": when names more than 16 metrics, guard included"#;
+        assert_eq!(error.to_string(), expected);
     }
 }

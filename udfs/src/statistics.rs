@@ -74,7 +74,7 @@ impl Statistics {
         self.rarities.resize_with(usual.len(), Rarity::default);
         for ((rarity, usual), value) in self.rarities.iter_mut().zip(usual).zip(values) {
             if !value.is_nan() && (judged_alone(usual.kind) || usual.is_guessed()) {
-                rarity.observe(*value, local_ms);
+                rarity.observe(config.views, *value, local_ms);
             }
         }
     }
@@ -95,7 +95,7 @@ impl Statistics {
     fn judge_alone(&mut self, sample: &Sample<'_>, verdict: &mut Verdict) {
         self.rarities.resize_with(sample.values.len(), Rarity::default);
         self.resting.resize(sample.values.len(), false);
-        let theta = sample.config.rarity_decades;
+        let (theta, views) = (sample.config.rarity_decades, sample.config.views);
         for (slot, value) in sample.values.iter().enumerate() {
             let usual = &sample.baseline.slots[slot];
             let judged = judged_alone(usual.kind);
@@ -110,12 +110,13 @@ impl Statistics {
             } else {
                 *value
             };
-            if sample.gap_windows > 10 || (self.resting[slot] && !rests) {
+            let gap = sample.gap_windows > i64::from(views.gap_windows);
+            if gap || (self.resting[slot] && !rests) {
                 rarity.gap();
             }
             self.resting[slot] = rests;
             let local_ms = sample.state.local_ms();
-            let rare = if rests { rarity.peek(fed, local_ms) } else { rarity.observe(fed, local_ms) };
+            let rare = if rests { rarity.peek(views, fed, local_ms) } else { rarity.observe(views, fed, local_ms) };
             if !sample.judging || !judged || !usual.known || rare.decades <= 0.0 {
                 continue;
             }

@@ -129,6 +129,8 @@ fn mask_value(value: &mut Value, secret: bool) {
     match value {
         Value::Table(inner) if !secret => mask(inner),
         Value::Array(list) if !secret => list.iter_mut().for_each(|value| mask_value(value, false)),
+        // That none is set is no secret.
+        Value::String(text) if text.is_empty() => {}
         Value::String(text) if secret || text.contains("${") => MASK.clone_into(text),
         Value::String(text) => *text = mask_address(text),
         _ if secret => *value = Value::String(MASK.to_owned()),
@@ -151,6 +153,7 @@ mod tests {
             [[webhooks]]
             url = "https://a.example/b@c"
             api_token = 7
+            no_token = ""
             [webhook.headers]
             X-Any = "hunter2"
         "#
@@ -170,6 +173,7 @@ mod tests {
 
             [[webhooks]]
             api_token = "***"
+            no_token = ""
             url = "https://a.example/b@c"
         "#]]
         .assert_eq(&toml::to_string(&table).unwrap());

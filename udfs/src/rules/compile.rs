@@ -37,7 +37,13 @@ pub enum ExpressionError {
     /// Nested too deeply.
     #[error("is nested more than {STACK} deep")]
     TooDeep,
+    /// More inputs than a state's values are held for.
+    #[error("names more than {INPUTS} metrics, guard included")]
+    TooMany,
 }
+
+/// Most metrics of one rule.
+pub const INPUTS: usize = 16;
 
 /// Deepest stack of a program.
 const STACK: usize = 16;
@@ -158,7 +164,7 @@ impl Compiler<'_> {
             self.used.push(name.to_owned());
             self.used.len() - 1
         });
-        u16::try_from(place).map_err(|_| ExpressionError::TooDeep)
+        u16::try_from(place).ok().filter(|_| place < INPUTS).ok_or(ExpressionError::TooMany)
     }
 
     fn call(&mut self, name: &str, args: &[IdedExpr], ops: &mut Vec<Op>) -> Result<Type, ExpressionError> {

@@ -13,6 +13,7 @@ mod rare;
 
 use serde::{Deserialize, Serialize};
 
+use crate::ViewsConfig;
 use crate::acquaintance::{hour_cell as season_cell, hour_of};
 use crate::tail::Tail;
 pub use rare::{Rare, View};
@@ -114,14 +115,16 @@ impl Rarity {
     }
 
     /// Judges a value without learning it: range and season only, which need no unbroken past.
-    pub fn peek(&self, value: f64, local_ms: i64) -> Rare {
+    pub fn peek(&self, views: ViewsConfig, value: f64, local_ms: i64) -> Rare {
         let mut rare = Rare::none(View::Range, value);
         if self.row <= SILENT_ROWS {
             return rare;
         }
-        self.range(value, &mut rare);
+        if views.range {
+            self.range(value, &mut rare);
+        }
         let cell = season_cell(local_ms);
-        if self.visits[cell] > 0 && self.season_square > 0.0 {
+        if views.season && self.visits[cell] > 0 && self.season_square > 0.0 {
             let (expected, deviation) = (self.season[cell], self.season_square.sqrt());
             let score = (value - expected).abs() / deviation;
             let decades = scale(self.tails[0].rarity(score), SEASON, SEASON_FLOOR);
@@ -152,10 +155,10 @@ impl Rarity {
     }
 
     /// Judges a value and learns it.
-    pub fn observe(&mut self, value: f64, local_ms: i64) -> Rare {
+    pub fn observe(&mut self, views: ViewsConfig, value: f64, local_ms: i64) -> Rare {
         let speaks = self.row > SILENT_ROWS;
         let mut range = Rare::none(View::Range, value);
-        if speaks {
+        if speaks && views.range {
             self.range(value, &mut range);
         }
         self.hi = self.hi.max(value);
@@ -163,7 +166,7 @@ impl Rarity {
 
         let mut usual = Rare::none(View::Season, value);
         let mut view = |tail: &Tail, seen: Seen, constants: (f64, f64), floor: f64, view: View, expected: f64| {
-            if speaks {
+            if speaks && views.has(view) {
                 let decades = scale(tail.rarity(seen.score), constants, floor);
                 if decades > usual.decades {
                     let Seen { value, deviation, .. } = seen;
@@ -190,7 +193,8 @@ impl Rarity {
         self.tails[2].learn(seen.score * heard, self.row);
 
         let unreduced = usual.decades;
-        usual.decades = self.habituate(unreduced, local_ms);
+        let reduced = self.habituate(unreduced, local_ms);
+        usual.decades = if views.habit { reduced } else { unreduced };
         usual.habit = unreduced - usual.decades;
         self.row = self.row.saturating_add(1);
         if range.decades >= usual.decades { range } else { usual }
@@ -304,7 +308,7 @@ mod tests {
     fn feed(rarity: &mut Rarity, rows: std::ops::Range<u64>, value: impl Fn(u64) -> f64) -> Vec<(u64, View)> {
         let mut found = Vec::new();
         for row in rows {
-            let rare = rarity.observe(value(row), i64::try_from(row).unwrap() * 60_000);
+            let rare = rarity.observe(ViewsConfig::default(), value(row), i64::try_from(row).unwrap() * 60_000);
             if rare.decades >= 4.0 {
                 found.push((row, rare.view));
             }
@@ -330,7 +334,7 @@ mod tests {
     fn the_range_view_follows_its_formula() {
         let mut rarity = Rarity::default();
         feed(&mut rarity, 0..100, |row| if row % 2 == 0 { 0.0 } else { 10.0 });
-        let rare = rarity.peek(15.0, 0);
+        let rare = rarity.peek(ViewsConfig::default(), 15.0, 0);
         assert_eq!((rare.view, rare.expected), (View::Range, 10.0));
         assert!((rare.decades - (4.29 + 0.46 * libm::log10(0.5))).abs() < 1e-12);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{JUMP, LEVEL, RANGE, SEASON};
+use crate::ViewsConfig;
 
 /// Which view found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,18 @@ impl View {
             View::Season => "season",
             View::Jump => "jump",
             View::Level => "level",
+        }
+    }
+}
+
+impl ViewsConfig {
+    /// Whether a view is on.
+    pub(super) fn has(self, view: View) -> bool {
+        match view {
+            View::Range => self.range,
+            View::Season => self.season,
+            View::Jump => self.jump,
+            View::Level => self.level,
         }
     }
 }
