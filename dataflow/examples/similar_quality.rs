@@ -10,25 +10,23 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use anyhow::Context as _;
 use connectors::memory::{MemorySource, MemoryStore};
 use connectors::{Embedder as _, Projection, Store as _, TextEmbedder, cosine};
+use dataflow::config::Config;
 use dataflow::distinct::distinct;
-use dataflow::faults::Faults;
 use dataflow::job::JobConfig;
 use dataflow::progress::Progress;
-use dataflow::run::{Workers, run};
-use dataflow::settings::JobSettings;
+use dataflow::whole::{job_of, run_whole};
 use model::recording::Label;
 use model::tables::TableId;
 use model::{Aggregate, Catalogue, Row, StateView, Value};
 use scenarios::case::{self, Input};
 use scenarios::simulate::Simulation;
 use scenarios::simulator::Simulator;
-use udfs::{Monitor, MonitorConfig};
+use udfs::Monitor;
 
 /// How long after a fault the equipment still recovers.
 const RECOVERY_MS: i64 = 3_600_000;
@@ -171,19 +169,8 @@ fn auc(states: &[&State], vectors: &[Vec<f32>]) -> f64 {
 /// The states of a recording, judged as the job judges them.
 fn states(name: &str, bytes: &[u8], labels: &[Label]) -> anyhow::Result<Vec<State>> {
     let store = MemoryStore::new();
-    let job = JobConfig {
-        settings: JobSettings::default(),
-        monitor: MonitorConfig::default().into(),
-        source: Arc::new(MemorySource::from_lines(name, bytes)?),
-        store_rows: true,
-        raw_rows: true,
-        embedder: None,
-        texts: None,
-        faults: Faults::default(),
-        timed: true,
-    };
-    let stop = Arc::new(AtomicBool::new(false));
-    run(&job, &Workers::threads(2), Some(Box::new(store.clone())), &stop, &Arc::new(Progress::default()))?;
+    let job = job_of(&Config::default(), Arc::new(MemorySource::from_lines(name, bytes)?));
+    run_whole(&job, 2, Box::new(store.clone()), &Arc::new(Progress::default()))?;
     let mut rows: Vec<Row> = Vec::new();
     store.clone().scan(TableId::DeviceStateSnapshots, &[], &mut |row| {
         rows.push(row);

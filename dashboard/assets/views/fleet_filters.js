@@ -1,6 +1,7 @@
 // The fleet's filters: a form whose values stand in the address.
 
-import { freshId, h, put } from '../base/dom.js';
+import { h, put } from '../base/dom.js';
+import { filterForm, labelled, searchInput } from '../base/filter_form.js';
 import { counted } from '../base/format.js';
 import { sign } from '../base/words.js';
 
@@ -17,8 +18,6 @@ const SORTS = [
   ['last_seen', 'last seen'],
   ['building', 'building'],
 ];
-/** While somebody types. */
-const PAUSE_MS = 250;
 
 /**
  * @param {object} asked the address's query
@@ -27,14 +26,7 @@ const PAUSE_MS = 250;
 export function filters(asked, changed) {
   const building = h('select', { name: 'building' });
   const type = h('select', { name: 'type' });
-  const text = h('input', {
-    type: 'search',
-    name: 'text',
-    value: asked.text ?? '',
-    placeholder: 'name, place, type',
-    autocomplete: 'off',
-    spellcheck: 'false',
-  });
+  const text = searchInput(asked.text, 'name, place, type');
   const sort = h(
     'select',
     { name: 'sort' },
@@ -72,21 +64,10 @@ export function filters(asked, changed) {
       sort: sort.value === 'trouble' ? null : sort.value,
       view: view.value === 'table' ? 'table' : null,
     });
-  let timer = null;
-  const element = h(
-    'form',
-    {
-      class: 'filters',
-      role: 'search',
-      'aria-label': 'Filter the fleet',
-      on: {
-        submit: (event) => {
-          event.preventDefault();
-          tell();
-        },
-        change: (event) => event.target !== text && tell(),
-      },
-    },
+  const element = filterForm(
+    'Filter the fleet',
+    text,
+    tell,
     labelled('Find', text),
     labelled('Building', building),
     labelled('Type', type),
@@ -94,10 +75,6 @@ export function filters(asked, changed) {
     labelled('Sort by', sort),
     labelled('Show as', view),
   );
-  text.addEventListener('input', () => {
-    clearTimeout(timer);
-    timer = setTimeout(tell, PAUSE_MS);
-  });
 
   const update = (fleet) => {
     choices(
@@ -135,10 +112,4 @@ function choices(select, chosen, options, all) {
     select,
     wanted.map(([value, label]) => option(value, label, value === (chosen ?? ''))),
   );
-}
-
-/** A control under its label. */
-function labelled(label, control) {
-  control.id = freshId('filter');
-  return h('div', { class: 'field' }, h('label', { for: control.id }, label), control);
 }

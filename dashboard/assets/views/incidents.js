@@ -1,8 +1,9 @@
 // Incidents, newest first, open ones before closed ones, with filters that stand in the address.
 
 import { get } from '../base/api.js';
-import { freshId, h, put, setText, title } from '../base/dom.js';
+import { h, put, setText, title } from '../base/dom.js';
 import { listen } from '../base/events.js';
+import { filterForm, labelled, searchInput } from '../base/filter_form.js';
 import { fold } from '../base/fold.js';
 import { counted, fromInput, toInput } from '../base/format.js';
 import { keep, trouble } from '../base/keep.js';
@@ -12,7 +13,6 @@ import { kinds } from '../base/words.js';
 import { incidentTable } from './incident_table.js';
 
 const LIMIT = 100;
-const PAUSE_MS = 250;
 
 export function start(main) {
   let asked = query();
@@ -97,13 +97,7 @@ function filters(asked, changed) {
     ...kinds.map((one) => [one.name, one.text]),
     ...(asked.kind && !kinds.some((one) => one.name === asked.kind) ? [[asked.kind, asked.kind]] : []),
   ]);
-  const text = h('input', {
-    type: 'search',
-    value: asked.text ?? '',
-    placeholder: 'name, reason',
-    autocomplete: 'off',
-    spellcheck: 'false',
-  });
+  const text = searchInput(asked.text, 'name, reason');
   const time = (value) => h('input', { type: 'datetime-local', value: Number(value) ? toInput(Number(value)) : '' });
   const [from, to] = [time(asked.from), time(asked.to)];
   const device = asked.device;
@@ -116,25 +110,10 @@ function filters(asked, changed) {
       from: fromInput(from.value),
       to: fromInput(to.value),
     });
-  let timer = null;
-  text.addEventListener('input', () => {
-    clearTimeout(timer);
-    timer = setTimeout(tell, PAUSE_MS);
-  });
-  return h(
-    'form',
-    {
-      class: 'filters',
-      role: 'search',
-      'aria-label': 'Filter the incidents',
-      on: {
-        submit: (event) => {
-          event.preventDefault();
-          tell();
-        },
-        change: (event) => event.target !== text && tell(),
-      },
-    },
+  return filterForm(
+    'Filter the incidents',
+    text,
+    tell,
     labelled('Find', text),
     labelled('Status', status),
     labelled('Severity', severity),
@@ -144,9 +123,4 @@ function filters(asked, changed) {
     device &&
       h('p', null, 'Only of ', h('bdi', null, device), ' ', h('a', { href: withQuery({ device: null, offset: null }) }, 'of all devices')),
   );
-}
-
-function labelled(label, control) {
-  control.id = freshId('filter');
-  return h('div', { class: 'field' }, h('label', { for: control.id }, label), control);
 }

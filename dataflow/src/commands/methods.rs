@@ -7,15 +7,15 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use connectors::Store;
+use connectors::{Store, scan_days};
 use model::tables::TableId;
-use model::time::{date_of, format_ms};
-use model::{Method, Row, Value, Verdict};
+use model::time::format_ms;
+use model::{Method, Row, Verdict};
 use serde_json::json;
 
 use crate::commands::WrongUse;
 use crate::commands::common::{
-    StoreArgument, bar, json_pretty, key, last_seen_ms, newest_ms, parse_time, printable, scan, short_time, table,
+    StoreArgument, bar, json_pretty, last_seen_ms, newest_ms, parse_time, printable, scan, short_time, table,
     table_text, thousands,
 };
 use agreement::{Agreement, METHODS};
@@ -85,29 +85,25 @@ pub fn run(arguments: &MethodsArguments) -> anyhow::Result<ExitCode> {
     let (mut agreement, mut listed) = (Agreement::default(), Vec::new());
     let progress = bar(devices.len() as u64, "devices");
     for device in &devices {
-        for row in days(from_ms, to_ms) {
-            let prefix = [key(device), Value::Text(row)];
-            let mut failed = None;
-            store
-                .scan_range(TableId::DeviceStateSnapshots, &prefix, from_ms..to_ms, &mut |row| match observe(
-                    &row,
-                    &mut agreement,
-                    alone,
-                ) {
-                    Ok(found) => {
-                        if listed.len() < arguments.limit {
-                            listed.extend(found);
-                        }
-                        ControlFlow::Continue(())
-                    }
-                    Err(error) => {
-                        failed = Some(error);
-                        ControlFlow::Break(())
-                    }
-                })
-                .context("could not read table \"device_state_snapshots\"")?;
-            failed.map_or(Ok(()), Err)?;
-        }
+        let mut failed = None;
+        scan_days(store, TableId::DeviceStateSnapshots, device, from_ms..to_ms, &mut |row| match observe(
+            &row,
+            &mut agreement,
+            alone,
+        ) {
+            Ok(found) => {
+                if listed.len() < arguments.limit {
+                    listed.extend(found);
+                }
+                ControlFlow::Continue(())
+            }
+            Err(error) => {
+                failed = Some(error);
+                ControlFlow::Break(())
+            }
+        })
+        .context("could not read table \"device_state_snapshots\"")?;
+        failed.map_or(Ok(()), Err)?;
         progress.inc(1);
     }
     progress.finish_and_clear();
@@ -145,11 +141,6 @@ fn devices(store: &mut dyn Store, asked: &[String]) -> anyhow::Result<Vec<String
         Ok(ControlFlow::Continue(()))
     })?;
     Ok(all)
-}
-
-/// The buckets of a span, one a UTC day.
-fn days(from_ms: i64, to_ms: i64) -> impl Iterator<Item = String> {
-    (from_ms.div_euclid(DAY_MS)..=(to_ms - 1).div_euclid(DAY_MS)).map(|day| date_of(day * DAY_MS))
 }
 
 /// Counts a state; a state that the method `alone` calls unusual and no other is given back.
@@ -191,17 +182,4 @@ fn alone_table(listed: &[Alone]) -> String {
         shown.add_row([String::new(), device, at, format!("{:.2}", state.score), printable(&state.text)]);
     }
     table_text(&shown)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_last_day_of_a_span_is_the_one_before_its_end() {
-        let of = |from_ms, to_ms| days(from_ms, to_ms).collect::<Vec<_>>();
-        assert_eq!(of(0, DAY_MS), ["1970-01-01"]);
-        assert_eq!(of(DAY_MS - 1, DAY_MS + 1), ["1970-01-01", "1970-01-02"]);
-        assert_eq!(of(-1, 1), ["1969-12-31", "1970-01-01"]);
-    }
 }

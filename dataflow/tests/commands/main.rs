@@ -19,16 +19,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use connectors::{FileSource, SqliteStore, Store as _};
+use connectors::{Embedder, FileSource, Projection, SqliteStore, Store as _};
 use dataflow::config::Config;
-use dataflow::faults::Faults;
 use dataflow::job::JobConfig;
 use dataflow::progress::Progress;
-use dataflow::run::Workers;
+use dataflow::whole::{job_of, run_whole};
 use expect_test::{Expect, expect};
 use model::Value;
 use model::tables::TableId;
@@ -68,22 +66,17 @@ fn folder() -> &'static Path {
 
 /// Runs the job over `NAME.jsonl.zst`, into `NAME.db`.
 fn run_job(folder: &Path, name: &str) {
-    let config = Config::default();
-    let job = JobConfig {
-        settings: config.job,
-        monitor: config.detectors,
-        source: Arc::new(FileSource::open(folder.join(format!("{name}.jsonl.zst"))).unwrap()),
-        store_rows: true,
-        raw_rows: true,
-        embedder: Some(|| Box::new(connectors::Projection::new())),
-        texts: None,
-        faults: Faults::default(),
-        timed: true,
-    };
-    let store = Box::new(SqliteStore::open(folder.join(format!("{name}.db"))).unwrap());
-    let (stop, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(Progress::default()));
-    let outcome = dataflow::run::run(&job, &Workers::threads(2), Some(store), &stop, &progress).unwrap();
-    assert!(outcome.manifest.unwrap().finished);
+    let recording = folder.join(format!("{name}.jsonl.zst"));
+    run_job_with(&Config::default(), &recording, &folder.join(format!("{name}.db")));
+}
+
+/// Runs a configuration's job over a recording, into an SQLite file.
+fn run_job_with(config: &Config, recording: &Path, store: &Path) {
+    let source = Arc::new(FileSource::open(recording).unwrap());
+    let embedder: fn() -> Box<dyn Embedder> = || Box::new(Projection::new());
+    let job = JobConfig { embedder: Some(embedder), ..job_of(config, source) };
+    let store = Box::new(SqliteStore::open(store).unwrap());
+    run_whole(&job, 2, store, &Arc::new(Progress::default())).unwrap();
 }
 
 /// The program as a shell would call it; arguments are separated by blanks.

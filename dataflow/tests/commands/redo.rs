@@ -86,22 +86,8 @@ fn run(folder: &Path) -> States {
     let mut config = Config::default();
     config.detectors.usual.peers.decades = 3.0;
     config.detectors.usual.peers.after_windows = 360;
-    let job = JobConfig {
-        settings: config.job,
-        monitor: config.detectors,
-        source: Arc::new(FileSource::open(folder.join("redo.jsonl")).unwrap()),
-        store_rows: true,
-        raw_rows: true,
-        embedder: Some(|| Box::new(connectors::Projection::new())),
-        texts: None,
-        faults: Faults::default(),
-        timed: true,
-    };
     let path = folder.join("redo.db");
-    let store = Box::new(SqliteStore::open(path.clone()).unwrap());
-    let (stop, progress) = (Arc::new(AtomicBool::new(false)), Arc::new(Progress::default()));
-    let outcome = dataflow::run::run(&job, &Workers::threads(2), Some(store), &stop, &progress).unwrap();
-    assert!(outcome.manifest.unwrap().finished);
+    run_job_with(&config, &folder.join("redo.jsonl"), &path);
     rows::states(&mut SqliteStore::open(path).unwrap())
 }
 

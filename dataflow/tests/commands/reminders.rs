@@ -1,5 +1,7 @@
 //! What is still open is told again on a live source, until somebody takes it into his hands.
 
+use std::sync::atomic::AtomicBool;
+
 use connectors::MemoryStore;
 use dataflow::alerts::sender;
 use dataflow::outlets::Outlet as _;
