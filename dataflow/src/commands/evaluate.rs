@@ -3,6 +3,7 @@
 //! Each file goes through the job itself, from messages to incidents in a store; what the store says is then scored as
 //! the data's protocol wants it. One configuration holds for all files of a kind of data, and nothing is learned from labels.
 
+mod ablation;
 mod counts;
 mod graph;
 mod hvac;
@@ -21,14 +22,13 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use crate::commands::WrongUse;
-use crate::commands::common::{json_pretty, set_flags, table, table_text, write_whole};
+use crate::commands::common::{bar, json_pretty, set_flags, table, table_text, write_whole};
 use crate::config::{self, Config};
 use graph::Outcome;
 use published::Known;
-use windows::Scores;
 
 /// Shown under `--help`.
 pub const EXAMPLES: &str = "Examples:
@@ -36,6 +36,7 @@ pub const EXAMPLES: &str = "Examples:
   dataflow evaluate nab NAB --json
   dataflow evaluate hvac LBNL --plot plots
   dataflow evaluate skab SKAB/data --set detectors.residual.lambda=0.4     what a setting is worth
+  dataflow evaluate simulator --seeds 1-2 --ablation                       what each part is worth
   dataflow evaluate simulator --seeds 1-4 --original
 
 A folder holds
@@ -74,6 +75,9 @@ pub struct EvaluateArguments {
     /// For skab and hvac: also with the residuals' limits chosen on all other files, five times, which takes as much longer
     #[arg(long)]
     leave_one_out: bool,
+    /// Also with each part of the detectors taken away in turn, which takes a dozen times as long
+    #[arg(long)]
+    ablation: bool,
     /// A setting for all files, such as detectors.residual.lambda=0.4
     #[arg(long, value_name = "KEY=VALUE")]
     set: Vec<String>,
@@ -120,29 +124,31 @@ struct Report {
 /// # Errors
 /// [`WrongUse`] for a folder without the data; else a file that is not of the format, or a job that failed.
 pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<ExitCode> {
-    let text = match arguments.kind {
-        Kind::Skab => include_str!("evaluate/skab.toml"),
-        Kind::Nab => include_str!("evaluate/nab.toml"),
-        Kind::Hvac => include_str!("evaluate/hvac.toml"),
-        Kind::Openfdd => include_str!("evaluate/openfdd.toml"),
-        // Fleets are judged as `run` judges them.
-        Kind::Simulator => "",
-    };
-    let table = text.parse().expect("the built-in configuration is TOML");
-    let config = config::from_table_and_flags("configuration of the evaluation", table, &set_flags(&arguments.set)?)
-        .map_err(|error| WrongUse(format!("{error:#}")))?;
+    for (flag, given, kinds) in [
+        ("--leave-one-out", arguments.leave_one_out, &[Kind::Skab, Kind::Hvac][..]),
+        ("--plot", arguments.plot.is_some(), &[Kind::Skab, Kind::Nab, Kind::Hvac]),
+        ("DIR", arguments.folder.is_some(), &[Kind::Skab, Kind::Nab, Kind::Hvac, Kind::Openfdd]),
+    ] {
+        if given && !kinds.contains(&arguments.kind) {
+            let name = arguments.kind.to_possible_value().map_or_else(String::new, |kind| kind.get_name().to_owned());
+            return Err(WrongUse(format!("evaluate {name} takes no {flag}")).into());
+        }
+    }
+    let config = config_of(arguments.kind, &arguments.set)?;
+    let ablated = ablated(arguments)?;
     if arguments.kind == Kind::Simulator {
-        print!("{}", simulated::report(&arguments.fleet, &config, arguments.json)?);
+        print!("{}", simulated::report(&arguments.fleet, &config, &ablated, arguments.json)?);
         return Ok(ExitCode::SUCCESS);
     }
     let Some(folder) = &arguments.folder else {
         return Err(WrongUse("evaluate needs the folder with the data; `--help` says what it holds".to_owned()).into());
     };
     let plots = Plots { folder: arguments.plot.as_deref() };
+    let task = Task { folder, config: &config, ablated: &ablated, leave_one_out: arguments.leave_one_out, plots };
     let report = match arguments.kind {
-        Kind::Skab => skab(folder, &config, &plots, arguments.leave_one_out)?,
-        Kind::Nab => nab(folder, &config, &plots)?,
-        Kind::Hvac => hvac(folder, &config, &plots, arguments.leave_one_out)?,
+        Kind::Skab => skab::report(&task)?,
+        Kind::Nab => nab::report(&task)?,
+        Kind::Hvac => hvac::report(&task)?,
         Kind::Openfdd | Kind::Simulator => openfdd::report(folder, &config)?,
     };
     if arguments.json {
@@ -151,6 +157,48 @@ pub fn run(arguments: &EvaluateArguments) -> anyhow::Result<ExitCode> {
         print!("{}", report.text());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The configuration of a kind of data with settings over it.
+fn config_of(kind: Kind, set: &[String]) -> anyhow::Result<Config> {
+    let text = match kind {
+        Kind::Skab => include_str!("evaluate/skab.toml"),
+        Kind::Nab => include_str!("evaluate/nab.toml"),
+        Kind::Hvac => include_str!("evaluate/hvac.toml"),
+        Kind::Openfdd => include_str!("evaluate/openfdd.toml"),
+        // Fleets are judged as `run` judges them.
+        Kind::Simulator => "",
+    };
+    let table = text.parse().expect("the built-in configuration is TOML");
+    config::from_table_and_flags("configuration of the evaluation", table, &set_flags(set)?)
+        .map_err(|error| WrongUse(format!("{error:#}")).into())
+}
+
+/// Configurations with a part taken away each, by the part's name.
+type Ablated = [(&'static str, Config)];
+
+fn ablated(arguments: &EvaluateArguments) -> anyhow::Result<Vec<(&'static str, Config)>> {
+    if !arguments.ablation {
+        return Ok(Vec::new());
+    }
+    let parts = ablation::parts(arguments.kind);
+    if parts.is_empty() {
+        return Err(WrongUse("flag --ablation: rule cases have no parts to take away".to_owned()).into());
+    }
+    let without = |(name, settings): &ablation::Part| {
+        let taken = settings.iter().map(|setting| (*setting).to_owned());
+        Ok((*name, config_of(arguments.kind, &arguments.set.iter().cloned().chain(taken).collect::<Vec<_>>())?))
+    };
+    parts.iter().map(without).collect()
+}
+
+/// What is to be evaluated on a folder of data.
+struct Task<'a> {
+    folder: &'a Path,
+    config: &'a Config,
+    ablated: &'a Ablated,
+    leave_one_out: bool,
+    plots: Plots<'a>,
 }
 
 /// Where pictures go, if anywhere.
@@ -207,134 +255,22 @@ fn left_out_name() -> String {
     format!("{OWN}, each file at the limit that is best for the others")
 }
 
-fn skab(folder: &Path, config: &Config, plots: &Plots<'_>, leave_one_out: bool) -> anyhow::Result<Report> {
-    let files = skab::read(folder)?;
-    let (mut sum, mut parts) = (skab::Score::default(), Vec::new());
-    for file in &files {
-        let (said, outcome) = file.judge(config)?;
-        let score = file.score(&said);
-        sum = sum.join(score);
-        parts.push(skab::part(&file.name, &score));
-        plots.draw(&file.labelled(), &outcome)?;
-    }
-    let mut rows = vec![(OWN.to_owned(), skab::row(&sum), HERE)];
-    if leave_one_out {
-        let score = |file: &skab::File, config: &Config| Ok(file.score(&file.judge(config)?.0));
-        let left_out = left_out(&files, config, score, skab::Score::join, |score| score.rows.f1())?;
-        rows.push((left_out_name(), skab::row(&left_out), HERE));
-    }
-    rows.extend(skab::references(&files).into_iter().map(|(name, score)| (name.to_owned(), skab::row(&score), HERE)));
-    let [standard, low_fp, low_fn] = sum.changes.scores();
-    Ok(Report {
-        header: &["detector", "F1", "FAR %", "MAR %", "change points", "matched F1", "source"],
-        known: published::SKAB,
-        rows,
-        part_header: &["file", "F1", "FAR %", "MAR %", "change points", "matched F1", ""],
-        parts,
-        notes: vec![
-            "change points: standard / low FP / low FN; a clock wins there, so read the matched F1 beside it"
-                .to_owned(),
-        ],
-        json: json!({"skab": {
-            "f1": sum.rows.f1(), "far": sum.rows.far(), "mar": sum.rows.mar(),
-            "changepoint": {
-                "standard": standard, "low_fp": low_fp, "low_fn": low_fn, "matched_f1": sum.matched.f1(),
-            },
-        }}),
-    })
+/// The parts one by one; a terminal is told how far it is.
+fn progress(ablated: &Ablated) -> impl Iterator<Item = &(&'static str, Config)> {
+    bar(ablated.len() as u64, "parts taken away").wrap_iter(ablated.iter())
 }
 
-fn nab(folder: &Path, config: &Config, plots: &Plots<'_>) -> anyhow::Result<Report> {
-    let files = nab::read(folder)?;
-    let (mut scores, mut incidents) = (Vec::new(), windows::Tally::default());
-    for file in &files {
-        let (row_scores, outcome) = file.judge(config)?;
-        incidents = incidents.join(file.tally(&file.opened(&outcome)));
-        plots.draw(&file.labelled(), &outcome)?;
-        scores.push(row_scores);
-    }
-    let own = nab::Corpus::new(files.iter().zip(scores));
-    let (best, fixed) = own.best_and_fixed();
-    let record = nab::Corpus::new(files.iter().map(|file| (file, file.record())));
-    let (record_best, record_fixed) = record.best_and_fixed();
-    // A verdict's score is 0.5 at the limit and follows the square of the ratio to it.
-    let decades = |score: f64| config.detectors.usual.rarity_decades * (score / (1.0 - score)).sqrt();
-    let cells = |best: [(f64, f64); 3], fixed: Scores| {
-        let counted = |tally: windows::Tally| format!("{} of {}, {} false", tally.found, tally.windows, tally.false_);
-        (vec![nab::text(best.map(|(_, score)| score)), nab::text(fixed)], counted)
-    };
-    let (mut own_cells, counted) = cells(best, fixed);
-    let at_best = own.tallies(best[0].0);
-    own_cells.push(counted(at_best.iter().fold(windows::Tally::default(), |sum, tally| sum.join(*tally))));
-    let (mut record_cells, _) = cells(record_best, record_fixed);
-    let of_record = record.tallies(record_best[0].0).into_iter().fold(windows::Tally::default(), windows::Tally::join);
-    record_cells.push(counted(of_record));
-    let as_incidents = vec![String::new(), nab::text(incidents.scores()), counted(incidents)];
-    let (none, zero) = (windows::Tally::default(), nab::text([0.0; 3]));
-    let windows = at_best.iter().map(|tally| tally.windows).sum();
-    let null = vec![zero.clone(), zero, counted(windows::Tally { windows, ..none })];
-    Ok(Report {
-        header: &["detector", "best threshold", "fixed threshold", "windows", "source"],
-        known: published::NAB,
-        rows: vec![
-            (OWN.to_owned(), own_cells, HERE),
-            (format!("{OWN}, incidents at {} decades", config.detectors.usual.rarity_decades), as_incidents, HERE),
-            ("null".to_owned(), null, HERE),
-            ("beyond the range seen".to_owned(), record_cells, HERE),
-        ],
-        part_header: &["file", "windows found", "false", "score"],
-        parts: files.iter().zip(&at_best).map(|(file, tally)| nab::part(file, tally)).collect(),
-        notes: vec![
-            format!(
-                "scores: standard / low FP / low FN; best thresholds in decades: {:.2} / {:.2} / {:.2}",
-                decades(best[0].0),
-                decades(best[1].0),
-                decades(best[2].0)
-            ),
-            "fixed threshold: the best one of half the files in the standard profile, on the other half (40 halvings)"
-                .to_owned(),
-        ],
-        json: json!({"nab": {
-            "standard": best[0].1, "low_fp": best[1].1, "low_fn": best[2].1,
-            "fixed_threshold": {"standard": fixed[0], "low_fp": fixed[1], "low_fn": fixed[2]},
-        }}),
-    })
+/// What a score that is made of fewer files than are labelled must say.
+fn without_files(absent: &[String], labels: &str) -> Option<String> {
+    let named: Vec<&str> = absent.iter().take(3).map(String::as_str).collect();
+    let more =
+        if absent.len() > named.len() { format!(" and {} more", absent.len() - named.len()) } else { String::new() };
+    (!absent.is_empty())
+        .then(|| format!("{labels} also names {}{more}, not in the folder: not scored", named.join(", ")))
 }
 
-fn hvac(folder: &Path, config: &Config, plots: &Plots<'_>, leave_one_out: bool) -> anyhow::Result<Report> {
-    let files = hvac::read(folder)?;
-    let (mut sum, mut parts) = (hvac::Score::default(), Vec::new());
-    for file in &files {
-        let (flags, outcome) = file.judge(config)?;
-        sum = sum.join(file.score(&flags));
-        parts.push(hvac::part(file, &flags));
-        plots.draw(&file.labelled(), &outcome)?;
-    }
-    let mut rows = vec![(OWN.to_owned(), hvac::row(&sum), HERE)];
-    if leave_one_out {
-        let score = |file: &hvac::File, config: &Config| Ok(file.score(&file.judge(config)?.0));
-        // Days are few: minutes decide between equals.
-        let value = |score: &hvac::Score| score.days.f1() + 1e-3 * score.minutes.f1();
-        let left_out = left_out(&files, config, score, hvac::Score::join, value)?;
-        rows.push((left_out_name(), hvac::row(&left_out), HERE));
-    }
-    rows.extend(hvac::references(&files).into_iter().map(|(name, score)| (name.to_owned(), hvac::row(&score), HERE)));
-    let (minutes, days) = (sum.minutes, sum.days);
-    Ok(Report {
-        header: &["detector", "minutes", "days", "TP FP FN TN", "source"],
-        known: published::HVAC,
-        rows,
-        part_header: &["unit", "minutes", "days", "TP FP FN TN", "share flagged by day"],
-        parts,
-        notes: vec!["minutes and days: F1 / FAR % / MAR %".to_owned()],
-        json: json!({"hvac": {
-            "minute": {"f1": minutes.f1(), "far": minutes.far(), "mar": minutes.mar()},
-            "day": {
-                "f1": days.f1(), "far": days.far(), "mar": days.mar(),
-                "tp": days.tp, "fp": days.fp, "fn": days.fn_, "tn": days.tn,
-            },
-        }}),
-    })
+fn without(part: &str) -> String {
+    format!("without: {part}")
 }
 
 impl Report {

@@ -90,6 +90,25 @@ fn a_corpus_is_scored_at_its_best_threshold_and_at_one_of_other_files() {
     assert!(found["fixed_threshold"]["low_fp"].is_number(), "{found}");
     let text = call(folder, "evaluate nab nab");
     assert!(text.contains("real/spike.csv") && text.contains("1 of 1"), "{text}");
+    // A score of fewer files than are labelled says so.
+    let absent = "labels/combined_windows.json also names real/gone.csv, not in the folder: not scored";
+    assert!(text.contains(absent), "{text}");
+    let refused = call(folder, "evaluate nab nab --leave-one-out");
+    assert_eq!(refused, "exit 2\nerror: evaluate nab takes no --leave-one-out\n");
+}
+
+#[test]
+fn an_ablation_says_what_a_part_is_worth() {
+    let folder = folder();
+    nab(folder);
+    let parts = &json("evaluate nab nab --ablation --json")["nab"]["ablation"];
+    let standard = |part: &str| parts[part]["standard"].as_f64().unwrap();
+    // The spike is far beyond the range, and no hour's habit.
+    assert!(standard("habit") > 90.0 && standard("range") <= standard("habit"), "{parts}");
+    let text = call(folder, "evaluate nab nab --ablation");
+    assert!(text.contains("without: range") && text.contains("without: habit"), "{text}");
+    let none = call(folder, "evaluate openfdd empty --ablation");
+    assert_eq!(none, "exit 2\nerror: flag --ablation: rule cases have no parts to take away\n");
 }
 
 #[test]

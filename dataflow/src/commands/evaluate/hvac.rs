@@ -6,12 +6,16 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
+use serde_json::{Value as Json, json};
 
 use super::counts::Counts;
 use super::graph::{Outcome, Recording, judge};
 use super::input::{Table, lacks, time_ms};
 use super::skab::metric_name;
-use super::{Labelled, Part, reference};
+use super::{
+    HERE, Labelled, OWN, Part, Report, Task, left_out, left_out_name, progress, published, reference, without,
+    without_files,
+};
 use crate::config::Config;
 
 const TIME: &str = "%m/%d/%Y %H:%M";
@@ -81,7 +85,7 @@ const COLUMNS: [(&str, &str, &str); 19] = [
 ///
 /// # Errors
 /// If the labels or all files are missing, or one is not of the format.
-pub fn read(folder: &Path) -> anyhow::Result<Vec<File>> {
+pub fn read(folder: &Path) -> anyhow::Result<(Vec<File>, Vec<String>)> {
     let path = folder.join("day_labels.csv");
     if !path.is_file() {
         return Err(lacks(folder, "file day_labels.csv"));
@@ -93,10 +97,12 @@ pub fn read(folder: &Path) -> anyhow::Result<Vec<File>> {
         let day = (row[date].as_str(), row[truth] != "0");
         by_file.entry(&row[file]).or_default().extend([day]);
     }
-    let mut files = Vec::new();
+    let (mut files, mut absent) = (Vec::new(), Vec::new());
     for (name, days) in by_file {
         let path = folder.join(format!("{name}.csv"));
-        if path.is_file() {
+        if !path.is_file() {
+            absent.push(format!("{name}.csv"));
+        } else {
             let table = Table::read(&path, ',')?;
             files.push(File::of(&table, name, &days).with_context(|| format!("could not use {}", path.display()))?);
         }
@@ -104,7 +110,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Vec<File>> {
     if files.is_empty() {
         return Err(lacks(folder, "table that day_labels.csv names"));
     }
-    Ok(files)
+    Ok((files, absent))
 }
 
 impl File {
@@ -246,6 +252,65 @@ pub fn part(file: &File, flags: &[bool]) -> Part {
     let mut cells = row(&file.score(flags));
     cells.push(file.days(flags));
     Part { name: file.name.clone(), cells }
+}
+
+/// Scores the project beside others.
+///
+/// # Errors
+/// As [`read`]; or if a job fails.
+pub fn report(task: &Task<'_>) -> anyhow::Result<Report> {
+    let (files, absent) = read(task.folder)?;
+    let (mut sum, mut parts) = (Score::default(), Vec::new());
+    for file in &files {
+        let (flags, outcome) = file.judge(task.config)?;
+        sum = sum.join(file.score(&flags));
+        parts.push(part(file, &flags));
+        task.plots.draw(&file.labelled(), &outcome)?;
+    }
+    let mut rows = vec![(OWN.to_owned(), row(&sum), HERE)];
+    let mut json = json!({"hvac": figures(&sum)});
+    let score = |file: &File, config: &Config| Ok(file.score(&file.judge(config)?.0));
+    if task.leave_one_out {
+        // Days are few: minutes decide between equals.
+        let value = |score: &Score| score.days.f1() + 1e-3 * score.minutes.f1();
+        let left_out = left_out(&files, task.config, score, Score::join, value)?;
+        rows.push((left_out_name(), row(&left_out), HERE));
+        json["hvac"]["left_out"] = figures(&left_out);
+    }
+    for (part, config) in progress(task.ablated) {
+        let scores = files.iter().map(|file| score(file, config)).collect::<anyhow::Result<Vec<_>>>()?;
+        let sum = scores.into_iter().fold(Score::default(), Score::join);
+        rows.push((without(part), row(&sum), HERE));
+        json["hvac"]["ablation"][part] = figures(&sum);
+    }
+    rows.extend(references(&files).into_iter().map(|(name, score)| (name.to_owned(), row(&score), HERE)));
+    Ok(Report {
+        header: &["detector", "minutes", "days", "TP FP FN TN", "source"],
+        known: published::HVAC,
+        rows,
+        part_header: &["unit", "minutes", "days", "TP FP FN TN", "share flagged by day"],
+        parts,
+        notes: [
+            "minutes and days: F1 / FAR % / MAR %".to_owned(),
+            "plots: a unit's days as they are judged, training days first and one behind another, so their dates are not the calendar's"
+                .to_owned(),
+        ]
+        .into_iter()
+        .chain(without_files(&absent, "day_labels.csv"))
+        .collect(),
+        json,
+    })
+}
+
+fn figures(score: &Score) -> Json {
+    let (minutes, days) = (score.minutes, score.days);
+    json!({
+        "minute": {"f1": minutes.f1(), "far": minutes.far(), "mar": minutes.mar()},
+        "day": {
+            "f1": days.f1(), "far": days.far(), "mar": days.mar(),
+            "tp": days.tp, "fp": days.fp, "fn": days.fn_, "tn": days.tn,
+        },
+    })
 }
 
 #[cfg(test)]

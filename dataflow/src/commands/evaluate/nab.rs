@@ -1,22 +1,23 @@
 //! NAB: one metric a file, labelled windows of time. A detector gives a score a row; one threshold holds for the whole corpus.
 
+mod corpus;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Context as _;
 use model::Method;
+use serde_json::{Value as Json, json};
 
 use super::graph::{Outcome, Recording, judge};
 use super::input::{Table, lacks, name_of, time_ms};
-use super::windows::{PROFILES, Scores, Tally, corpus};
-use super::{Labelled, Part, reference};
+use super::windows;
+use super::windows::{PROFILES, Scores, Tally};
+use super::{HERE, Labelled, OWN, Part, Report, Task, progress, published, reference, without, without_files};
 use crate::config::Config;
+use corpus::{Corpus, RowScores};
 
 const TIME: &str = "%Y-%m-%d %H:%M:%S";
-/// A score counts only where none of so many rows before was as high: alarms are events, not rows.
-const REFRACTORY_ROWS: usize = 100;
-/// Halvings of the corpus behind the fixed-threshold figure.
-const SPLITS: u64 = 40;
 
 /// A labelled file.
 pub struct File {
@@ -29,14 +30,11 @@ pub struct File {
     interval_ms: i64,
 }
 
-/// Scores of a file's rows.
-pub type RowScores = Vec<f64>;
-
 /// Reads the corpus: `labels/combined_windows.json` and the files that it names and the folder holds.
 ///
 /// # Errors
 /// If the labels or all files are missing, or one is not of the format.
-pub fn read(folder: &Path) -> anyhow::Result<Vec<File>> {
+pub fn read(folder: &Path) -> anyhow::Result<(Vec<File>, Vec<String>)> {
     let path = folder.join("labels/combined_windows.json");
     if !path.is_file() {
         return Err(lacks(folder, "file labels/combined_windows.json"));
@@ -44,11 +42,12 @@ pub fn read(folder: &Path) -> anyhow::Result<Vec<File>> {
     let text = std::fs::read_to_string(&path).with_context(|| format!("could not read {}", path.display()))?;
     let labels: BTreeMap<String, Vec<(String, String)>> =
         serde_json::from_str(&text).with_context(|| format!("{} is not a list of windows a file", path.display()))?;
-    let mut files = Vec::new();
+    let (mut files, mut absent) = (Vec::new(), Vec::new());
     for (name, windows) in labels {
         // Upstream keeps the tables in a folder of their own.
         let Some(path) = [folder.join(&name), folder.join("data").join(&name)].into_iter().find(|path| path.is_file())
         else {
+            absent.push(name);
             continue;
         };
         let name = name_of(folder, &path);
@@ -57,7 +56,7 @@ pub fn read(folder: &Path) -> anyhow::Result<Vec<File>> {
     if files.is_empty() {
         return Err(lacks(folder, "table that labels/combined_windows.json names"));
     }
-    Ok(files)
+    Ok((files, absent))
 }
 
 impl File {
@@ -143,7 +142,7 @@ impl File {
 
     /// Scores detections.
     pub fn tally(&self, detections: &[usize]) -> Tally {
-        corpus(detections, &self.windows, self.probation())
+        windows::corpus(detections, &self.windows, self.probation())
     }
 
     /// The file as a plot shows it.
@@ -152,94 +151,6 @@ impl File {
         let faults_ms = self.windows.iter().map(|(left, right)| (time_ms(*left), time_ms(*right))).collect();
         Labelled { name: &self.name, metrics: &self.recording.metrics, faults_ms }
     }
-}
-
-/// Rows whose score is the highest of the last hundred, with it.
-pub fn events(scores: &[f64]) -> Vec<(usize, f64)> {
-    let mut events: Vec<(usize, f64)> = Vec::new();
-    for (row, score) in scores.iter().copied().enumerate().filter(|(_, score)| *score > 0.0) {
-        let higher = |(at, before): &&(usize, f64)| row - at <= REFRACTORY_ROWS && *before >= score;
-        if events.iter().rev().take_while(|(at, _)| row - at <= REFRACTORY_ROWS).find(higher).is_none() {
-            events.push((row, score));
-        }
-    }
-    events
-}
-
-/// Events of some files, to be scored at any threshold.
-pub struct Corpus<'a> {
-    files: Vec<(&'a File, Vec<(usize, f64)>)>,
-}
-
-impl<'a> Corpus<'a> {
-    /// Of the files' row scores.
-    pub fn new(files: impl Iterator<Item = (&'a File, RowScores)>) -> Self {
-        Corpus { files: files.map(|(file, scores)| (file, events(&scores))).collect() }
-    }
-
-    /// By file, at a threshold.
-    pub fn tallies(&self, threshold: f64) -> Vec<Tally> {
-        let each = |(file, events): &(&File, Vec<(usize, f64)>)| {
-            let rows: Vec<usize> =
-                events.iter().filter(|(_, score)| *score >= threshold).map(|(row, _)| *row).collect();
-            file.tally(&rows)
-        };
-        self.files.iter().map(each).collect()
-    }
-
-    /// All thresholds that make a difference, falling, with the tallies of all files; the first one alarms never.
-    fn course(&self) -> Vec<(f64, Vec<Tally>)> {
-        let mut thresholds: Vec<f64> = self.files.iter().flat_map(|(_, events)| events).map(|event| event.1).collect();
-        thresholds.push(f64::INFINITY);
-        thresholds.sort_by(|a, b| b.total_cmp(a));
-        thresholds.dedup();
-        thresholds.into_iter().map(|threshold| (threshold, self.tallies(threshold))).collect()
-    }
-
-    /// Each profile at its own best threshold, as the benchmark's table has it, with the thresholds; then all profiles at a
-    /// threshold that is the best of one half of the files in the standard profile, on the other half: the mean of forty halvings, both ways.
-    pub fn best_and_fixed(&self) -> ([(f64, f64); 3], Scores) {
-        let course = self.course();
-        let join = |tallies: &[Tally], keep: &dyn Fn(usize) -> bool| {
-            let kept = tallies.iter().enumerate().filter(|(at, _)| keep(*at));
-            kept.fold(Tally::default(), |sum, (_, tally)| sum.join(*tally))
-        };
-        let best = |profile: usize, keep: &dyn Fn(usize) -> bool| {
-            let score = |at: usize| join(&course[at].1, keep).score(PROFILES[profile]);
-            let mut best = (0, score(0));
-            for at in 1..course.len() {
-                let score = score(at);
-                if score > best.1 {
-                    best = (at, score);
-                }
-            }
-            best
-        };
-        let hindsight = [0, 1, 2].map(|profile| {
-            let (at, score) = best(profile, &|_| true);
-            (course[at].0, score)
-        });
-        let mut sums = [0.0; 3];
-        for split in 0..SPLITS {
-            let half = halve(self.files.len(), split);
-            for side in [false, true] {
-                let (at, _) = best(0, &|file| half[file] == side);
-                let other = join(&course[at].1, &|file| half[file] != side).scores();
-                sums.iter_mut().zip(other).for_each(|(sum, score)| *sum += score);
-            }
-        }
-        (hindsight, sums.map(|sum| sum / (2.0 * SPLITS as f64)))
-    }
-}
-
-/// Half of the files, by a shuffle that the number of the split decides.
-fn halve(files: usize, split: u64) -> Vec<bool> {
-    let mut order: Vec<(u64, usize)> =
-        (0..files).map(|file| (model::hash::hash_text(&format!("{split} {file}")), file)).collect();
-    order.sort_unstable();
-    let mut half = vec![false; files];
-    order[..files / 2].iter().for_each(|(_, file)| half[*file] = true);
-    half
 }
 
 /// Scores in the three profiles.
@@ -258,24 +169,95 @@ pub fn part(file: &File, tally: &Tally) -> Part {
     Part { name: file.name.clone(), cells }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Scores the project beside others.
+///
+/// # Errors
+/// As [`read`]; or if a job fails.
+pub fn report(task: &Task<'_>) -> anyhow::Result<Report> {
+    let ((files, absent), config) = (read(task.folder)?, task.config);
+    let (mut scores, mut incidents) = (Vec::new(), Tally::default());
+    for file in &files {
+        let (row_scores, outcome) = file.judge(config)?;
+        incidents = incidents.join(file.tally(&file.opened(&outcome)));
+        task.plots.draw(&file.labelled(), &outcome)?;
+        scores.push(row_scores);
+    }
+    let clear_rows = config.detectors.usual.clear_windows as usize;
+    let own = Figures::of(&Corpus::of_incidents(clear_rows, files.iter().zip(scores)));
+    let record = Figures::of(&Corpus::of_events(files.iter().map(|file| (file, file.record()))));
+    // A verdict's score is 0.5 at the limit and follows the square of the ratio to it.
+    let decades = |score: f64| config.detectors.usual.rarity_decades * (score / (1.0 - score)).sqrt();
+    let zero = text([0.0; 3]);
+    let windows = own.at_best.iter().map(|tally| tally.windows).sum();
+    let null = vec![zero.clone(), zero, counted(Tally { windows, ..Tally::default() })];
+    let as_incidents = vec![String::new(), text(incidents.scores()), counted(incidents)];
+    let mut rows = vec![
+        (OWN.to_owned(), own.row(), HERE),
+        (format!("{OWN}, incidents at {} decades", config.detectors.usual.rarity_decades), as_incidents, HERE),
+    ];
+    let mut json = json!({"nab": own.json()});
+    for (part, config) in progress(task.ablated) {
+        let scores = files.iter().map(|file| Ok(file.judge(config)?.0)).collect::<anyhow::Result<Vec<_>>>()?;
+        let figures = Figures::of(&Corpus::of_incidents(clear_rows, files.iter().zip(scores)));
+        rows.push((without(part), figures.row(), HERE));
+        json["nab"]["ablation"][part] = figures.json();
+    }
+    rows.push(("null".to_owned(), null, HERE));
+    rows.push(("beyond the range seen".to_owned(), record.row(), HERE));
+    let best = own.best.map(|(score, _)| decades(score));
+    Ok(Report {
+        header: &["detector", "best threshold", "fixed threshold", "windows", "source"],
+        known: published::NAB,
+        rows,
+        part_header: &["file", "windows found", "false", "score"],
+        parts: files.iter().zip(&own.at_best).map(|(file, tally)| part(file, tally)).collect(),
+        notes: [
+            format!(
+                "scores: standard / low FP / low FN; best thresholds in decades: {:.2} / {:.2} / {:.2}",
+                best[0], best[1], best[2]
+            ),
+            "an alarm is the opening of an incident; of the last detector below a row that stands out among the hundred before it"
+                .to_owned(),
+            "fixed threshold: the best one of half the files in the standard profile, on the other half (40 halvings)"
+                .to_owned(),
+        ]
+        .into_iter()
+        .chain(without_files(&absent, "labels/combined_windows.json"))
+        .collect(),
+        json,
+    })
+}
 
-    #[test]
-    fn an_event_is_a_row_that_beats_the_hundred_before_it() {
-        let mut scores = vec![0.0; 400];
-        for (row, score) in [(10, 3.0), (20, 3.0), (50, 4.0), (150, 4.0), (151, 3.5), (252, 3.5)] {
-            scores[row] = score;
-        }
-        // 151 is within a hundred rows of 50 no more, and nothing between them was emitted.
-        assert_eq!(events(&scores), [(10, 3.0), (50, 4.0), (151, 3.5), (252, 3.5)]);
+/// What a corpus of scores is worth.
+struct Figures {
+    /// By profile the best threshold and the score there.
+    best: [(f64, f64); 3],
+    fixed: Scores,
+    /// By file, at the standard profile's best threshold.
+    at_best: Vec<Tally>,
+}
+
+impl Figures {
+    fn of(corpus: &Corpus<'_>) -> Self {
+        let (best, fixed) = corpus.best_and_fixed();
+        Figures { best, fixed, at_best: corpus.tallies(best[0].0) }
     }
 
-    #[test]
-    fn every_halving_takes_half_and_they_differ() {
-        let halves: Vec<Vec<bool>> = (0..3).map(|split| halve(7, split)).collect();
-        assert!(halves.iter().all(|half| half.iter().filter(|taken| **taken).count() == 3));
-        assert!(halves[0] != halves[1] || halves[1] != halves[2]);
+    fn row(&self) -> Vec<String> {
+        let all = self.at_best.iter().fold(Tally::default(), |sum, tally| sum.join(*tally));
+        vec![text(self.best.map(|(_, score)| score)), text(self.fixed), counted(all)]
     }
+
+    fn json(&self) -> Json {
+        let [(_, standard), (_, low_fp), (_, low_fn)] = self.best;
+        let fixed = self.fixed;
+        json!({
+            "standard": standard, "low_fp": low_fp, "low_fn": low_fn,
+            "fixed_threshold": {"standard": fixed[0], "low_fp": fixed[1], "low_fn": fixed[2]},
+        })
+    }
+}
+
+fn counted(tally: Tally) -> String {
+    format!("{} of {}, {} false", tally.found, tally.windows, tally.false_)
 }

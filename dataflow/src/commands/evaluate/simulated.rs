@@ -17,6 +17,7 @@ use connectors::memory::MemoryStore;
 use model::tables::TableId;
 use serde_json::{Value as Json, json};
 
+use super::{Ablated, OWN, progress, without};
 use crate::commands::WrongUse;
 use crate::commands::common::{bar, json_pretty, table, table_text, thousands};
 use crate::commands::incidents;
@@ -79,6 +80,8 @@ struct Cause {
 struct Scores {
     own: Score,
     originals: Vec<Score>,
+    /// With a part of the detectors taken away, by the part's name.
+    ablated: Vec<(&'static str, Score)>,
     messages: u64,
 }
 
@@ -86,7 +89,7 @@ struct Scores {
 ///
 /// # Errors
 /// [`WrongUse`] for flags that can't be meant; else if a job fails.
-pub fn report(arguments: &FleetArguments, config: &Config, as_json: bool) -> anyhow::Result<String> {
+pub fn report(arguments: &FleetArguments, config: &Config, ablated: &Ablated, as_json: bool) -> anyhow::Result<String> {
     let seeds = arguments.seeds()?;
     let period_ms = model::time::parse_duration_ms(&arguments.period)
         .map_err(|error| WrongUse(format!("flag --period: {:?}: {error}", arguments.period)))?;
@@ -98,7 +101,10 @@ pub fn report(arguments: &FleetArguments, config: &Config, as_json: bool) -> any
         anyhow::Ok(plan)
     };
     let plans = seeds.iter().map(|seed| plan(*seed)).collect::<anyhow::Result<Vec<Plan>>>()?;
-    let scores = all(&plans, config, arguments.original)?;
+    let mut scores = all(&plans, config, arguments.original)?;
+    for (part, config) in progress(ablated) {
+        scores.ablated.push((*part, all(&plans, config, false)?.own));
+    }
     Ok(if as_json {
         format!("{}\n", json_pretty(&scores.json()))
     } else {
@@ -135,7 +141,7 @@ fn all(plans: &[Plan], config: &Config, original: bool) -> anyhow::Result<Scores
         }
     });
     bar.finish_and_clear();
-    let mut scores = Scores { own: Score::default(), originals: Vec::new(), messages: 0 };
+    let mut scores = Scores { own: Score::default(), originals: Vec::new(), ablated: Vec::new(), messages: 0 };
     for (_, score) in done.into_inner().unwrap_or_else(PoisonError::into_inner) {
         let score = score?;
         scores.own = scores.own.join(score.own);
@@ -167,7 +173,7 @@ fn one(plan: &Plan, config: &Config, original: bool) -> anyhow::Result<Scores> {
     let score = |claims: &[Claim]| Score::of(claims, &labels, &visible, &types, duration_ms);
     let originals =
         original.map_or_else(Vec::new, |original| original.claims().iter().map(|said| score(said)).collect());
-    Ok(Scores { own: score(&claims), originals, messages })
+    Ok(Scores { own: score(&claims), originals, ablated: Vec::new(), messages })
 }
 
 fn claims(store: &mut dyn Store) -> anyhow::Result<Vec<Claim>> {
@@ -190,8 +196,10 @@ fn claims(store: &mut dyn Store) -> anyhow::Result<Vec<Claim>> {
 }
 
 impl Scores {
-    fn rows(&self) -> impl Iterator<Item = (&'static str, &Score)> {
-        [("Plenum", &self.own)].into_iter().chain(METHODS.into_iter().zip(&self.originals))
+    fn rows(&self) -> impl Iterator<Item = (String, &Score)> {
+        let originals = METHODS.into_iter().map(str::to_owned).zip(&self.originals);
+        let ablated = self.ablated.iter().map(|(part, score)| (without(part), score));
+        [(OWN.to_owned(), &self.own)].into_iter().chain(ablated).chain(originals)
     }
 
     fn text(&self) -> String {
@@ -200,7 +208,7 @@ impl Scores {
         let mut shown = table(&header, &[1, 2, 3, 4, 5, 6, 7]);
         for (name, score) in self.rows() {
             let figures = score.figures(|_| true);
-            let mut cells = vec![name.to_owned()];
+            let mut cells = vec![name];
             cells.extend(cells_of(&figures));
             cells.extend(score.false_a_month().map(|rate| format!("{rate:.2}")));
             shown.add_row(cells);

@@ -4,12 +4,15 @@
 use std::path::Path;
 
 use anyhow::Context as _;
+use serde_json::{Value as Json, json};
 
 use super::counts::Counts;
 use super::graph::{Outcome, Recording, judge};
 use super::input::{Table, lacks, name_of, tables};
 use super::windows::{Matched, Tally, changes};
-use super::{Labelled, Part, reference};
+use super::{
+    HERE, Labelled, OWN, Part, Report, Task, left_out, left_out_name, progress, published, reference, without,
+};
 use crate::config::Config;
 
 /// Rows at a file's start that are for training.
@@ -224,6 +227,59 @@ pub fn part(name: &str, score: &Score) -> Part {
     let mut cells = row(score);
     cells.push(format!("change points: {found} found, {false_} false, {missed} missed"));
     Part { name: name.to_owned(), cells }
+}
+
+/// Scores the project beside others.
+///
+/// # Errors
+/// As [`read`]; or if a job fails.
+pub fn report(task: &Task<'_>) -> anyhow::Result<Report> {
+    let files = read(task.folder)?;
+    let (mut sum, mut parts) = (Score::default(), Vec::new());
+    for file in &files {
+        let (said, outcome) = file.judge(task.config)?;
+        let score = file.score(&said);
+        sum = sum.join(score);
+        parts.push(part(&file.name, &score));
+        task.plots.draw(&file.labelled(), &outcome)?;
+    }
+    let mut rows = vec![(OWN.to_owned(), row(&sum), HERE)];
+    let mut json = json!({"skab": figures(&sum)});
+    let score = |file: &File, config: &Config| Ok(file.score(&file.judge(config)?.0));
+    if task.leave_one_out {
+        let left_out = left_out(&files, task.config, score, Score::join, |score| score.rows.f1())?;
+        rows.push((left_out_name(), row(&left_out), HERE));
+        json["skab"]["left_out"] = figures(&left_out);
+    }
+    for (part, config) in progress(task.ablated) {
+        let scores = files.iter().map(|file| score(file, config)).collect::<anyhow::Result<Vec<_>>>()?;
+        let sum = scores.into_iter().fold(Score::default(), Score::join);
+        rows.push((without(part), row(&sum), HERE));
+        json["skab"]["ablation"][part] = figures(&sum);
+    }
+    rows.extend(references(&files).into_iter().map(|(name, score)| (name.to_owned(), row(&score), HERE)));
+    Ok(Report {
+        header: &["detector", "F1", "FAR %", "MAR %", "change points", "matched F1", "source"],
+        known: published::SKAB,
+        rows,
+        part_header: &["file", "F1", "FAR %", "MAR %", "change points", "matched F1", ""],
+        parts,
+        notes: vec![
+            "change points: standard / low FP / low FN; a clock wins there, so read the matched F1 beside it"
+                .to_owned(),
+        ],
+        json,
+    })
+}
+
+fn figures(score: &Score) -> Json {
+    let [standard, low_fp, low_fn] = score.changes.scores();
+    json!({
+        "f1": score.rows.f1(), "far": score.rows.far(), "mar": score.rows.mar(),
+        "changepoint": {
+            "standard": standard, "low_fp": low_fp, "low_fn": low_fn, "matched_f1": score.matched.f1(),
+        },
+    })
 }
 
 #[cfg(test)]
